@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+#
+# One non-recursive Makefile. The verbs:
+#   make          build ./minivmm                 make run     boot a stock Linux to a shell
+#   make check    all tests                       make bench   print the figures of docs/performance.md
+#   make deps     install what is missing (apt)   make fuzz    build the fuzzers (clang)
+#   make docs     regenerate the generated parts of README.md and docs/
+
+CC ?= gcc
+B := build
+PKGS := libelf liburing liblz4 libzstd zlib liblzma
+WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+        -Wpointer-arith -Wcast-qual -Wundef
+CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE
+CFLAGS ?= -O2 -g
+override CFLAGS += -std=gnu17 $(WARN) -pthread $(SANITIZE)
+LDFLAGS += -pthread $(SANITIZE)
+LDLIBS += $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+SRC := $(wildcard src/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
+OBJ := $(SRC:%.c=$(B)/%.o)
+LIB_OBJ := $(filter-out $(B)/src/main.o,$(OBJ))
+TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
+
+.PHONY: all clean check deps run bench docs fuzz unit guests
+.DELETE_ON_ERROR:
+
+all: minivmm
+
+minivmm: $(OBJ)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB_OBJ) $(LIB_OBJ)
+	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
+
+unit: $(UNIT)
+
+# --- small guests: <topic>_real.S, <topic>_protected.c, <topic>_long.c ---
+GS := guest-images/small
+GB := $(B)/guest-images
+GUESTS := $(patsubst $(GS)/%.S,$(GB)/%.img,$(wildcard $(GS)/*_real.S)) \
+          $(patsubst $(GS)/%.c,$(GB)/%.img,$(wildcard $(GS)/*_protected.c $(GS)/*_long.c))
+GUEST_LIB := start.S lib.c irq.c
+GUEST_CFLAGS := -std=gnu17 -Os -g0 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-stack-protector \
+                -fno-asynchronous-unwind-tables -fcf-protection=none -mno-red-zone -mgeneral-regs-only
+GUEST_LD := ld --build-id=none -z noexecstack --no-warn-rwx-segments
+guest32 = -m32 $(GUEST_CFLAGS)
+guest64 = -m64 -DGUEST64 $(GUEST_CFLAGS)
+
+guests: $(GUESTS)
+
+$(GB)/%_real.img: $(GS)/%_real.S $(GS)/guest.h
+	@mkdir -p $(@D)
+	gcc -m32 -c -o $@.o $<
+	$(GUEST_LD) -m elf_i386 -Ttext=0x7c00 --oformat=binary -e _start -o $@ $@.o
+
+define guest_objects
+$(GB)/$(1)/%.c.o: $(GS)/%.c $(GS)/guest.h
+	@mkdir -p $$(@D)
+	gcc $$($(1)) -c -o $$@ $$<
+$(GB)/$(1)/%.S.o: $(GS)/%.S $(GS)/guest.h
+	@mkdir -p $$(@D)
+	gcc $$($(1)) -c -o $$@ $$<
+endef
+$(eval $(call guest_objects,guest32))
+$(eval $(call guest_objects,guest64))
+.SECONDARY:
+
+$(GB)/%_protected.img: $(GB)/guest32/%_protected.c.o $(GUEST_LIB:%=$(GB)/guest32/%.o) $(GS)/guest.ld
+	$(GUEST_LD) -m elf_i386 -T $(GS)/guest.ld -o $@ $(filter %.o,$^)
+
+$(GB)/%_long.img: $(GB)/guest64/%_long.c.o $(GUEST_LIB:%=$(GB)/guest64/%.o) $(GS)/guest.ld
+	$(GUEST_LD) -m elf_x86_64 -T $(GS)/guest.ld -o $@.elf $(filter %.o,$^)
+	objcopy -O binary $@.elf $@
+
+clean:
+	rm -rf $(B)/src $(B)/devices $(B)/loader $(B)/tests $(B)/guest-images minivmm
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

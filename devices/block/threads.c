@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//
+// The thread-pool engine: plain system calls on up to four threads, for hosts that refuse io_uring.
+// A thread is started when there is work and none is idle, so a disk that is never used costs none.
+// Lock order: `lock` is a leaf below the device lock; nothing is taken under it. The pool's threads
+// never take the device lock.
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "log.h"
+#include "util.h"
+
+#define THREADS_MAX 4
+#define STACK_BYTES KIB(256)
+
+struct threads {
+    struct engine eng;
+    const struct host_io *io;
+    struct host_op_list started; /* not committed yet; device lock */
+    struct host_op_list reaped;  /* taken from finished, being delivered; device lock */
+    pthread_t thread[THREADS_MAX];
+    unsigned nthreads; /* device lock */
+    pthread_mutex_t lock; /* what follows */
+    pthread_cond_t work, done;
+    struct host_op_list queue, finished;
+    unsigned idle;
+    bool stop;
+};
+
+static int64_t call_host(const struct host_io *io, const struct host_op *op)
+{
+    struct host_piece p = host_op_piece(op);
+    int64_t r = -EINVAL;
+    switch (op->kind) {
+    case HOST_READ:
+        r = io->preadv(op->fd, p.iov, (int)p.niov, (off_t)p.off);
+        break;
+    case HOST_WRITE:
+        r = io->pwritev(op->fd, p.iov, (int)p.niov, (off_t)p.off);
+        break;
+    case HOST_SYNC:
+        r = io->fdatasync(op->fd);
+        break;
+    case HOST_FALLOCATE:
+        r = io->fallocate(op->fd, op->mode, (off_t)op->off, (off_t)op->len);
+        break;
+    }
+    return r < 0 ? -errno : r;
+}
+
+static void perform(struct threads *t, struct host_op *op)
+{
+    int64_t r;
+    do
+        r = call_host(t->io, op);
+    while (host_op_again(r) || !host_op_advance(op, r));
+}
+
+static void give_back(struct threads *t, struct host_op *op)
+{
+    pthread_mutex_lock(&t->lock);
+    host_op_list_add(&t->finished, op);
+    pthread_cond_signal(&t->done);
+    pthread_mutex_unlock(&t->lock);
+    event_post(&t->eng.event);
+}
+
+static void *thread_main(void *self)
+{
+    struct threads *t = self;
+    pthread_mutex_lock(&t->lock);
+    while (!t->stop) {
+        struct host_op *op = host_op_list_take(&t->queue);
+        if (!op) {
+            t->idle++;
+            pthread_cond_wait(&t->work, &t->lock);
+            t->idle--;
+            continue;
+        }
+        pthread_mutex_unlock(&t->lock);
+        perform(t, op);
+        give_back(t, op);
+        pthread_mutex_lock(&t->lock);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return NULL;
+}
+
+/* Signals are for the threads that run guests and the event loop. */
+static int start_thread(struct threads *t)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&t->thread[t->nthreads], &attr, thread_main, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    if (r)
+        return -r;
+    pthread_setname_np(t->thread[t->nthreads], "block");
+    t->nthreads++;
+    return 0;
+}
+
+/* The host gives us not a single thread: do the work here. Slow, but nothing is lost. */
+static void work_here(struct threads *t)
+{
+    struct host_op *op;
+    while ((op = host_op_list_take(&t->started))) {
+        perform(t, op);
+        give_back(t, op);
+    }
+}
+
+static void threads_start(struct engine *eng, struct host_op *op)
+{
+    struct threads *t = container_of(eng, struct threads, eng);
+    host_op_list_add(&t->started, op);
+}
+
+static void threads_commit(struct engine *eng)
+{
+    struct threads *t = container_of(eng, struct threads, eng);
+    if (!t->started.head)
+        return;
+    if (!t->nthreads && start_thread(t)) {
+        work_here(t);
+        return;
+    }
+    unsigned added = 0;
+    struct host_op *op;
+    pthread_mutex_lock(&t->lock);
+    while ((op = host_op_list_take(&t->started))) {
+        host_op_list_add(&t->queue, op);
+        pthread_cond_signal(&t->work);
+        added++;
+    }
+    unsigned idle = t->idle;
+    pthread_mutex_unlock(&t->lock);
+    while (added-- > idle && t->nthreads < THREADS_MAX && !start_thread(t))
+        ;
+}
+
+static void threads_reap(struct engine *eng)
+{
+    struct threads *t = container_of(eng, struct threads, eng);
+    pthread_mutex_lock(&t->lock);
+    struct host_op *op;
+    while ((op = host_op_list_take(&t->finished)))
+        host_op_list_add(&t->reaped, op);
+    pthread_mutex_unlock(&t->lock);
+    while ((op = host_op_list_take(&t->reaped))) /* one by one: a `done` may drain */
+        engine_finish(eng, op, op->result);
+}
+
+static void threads_wait(struct engine *eng)
+{
+    struct threads *t = container_of(eng, struct threads, eng);
+    if (t->reaped.head)
+        return;
+    pthread_mutex_lock(&t->lock);
+    while (!t->finished.head)
+        pthread_cond_wait(&t->done, &t->lock);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void threads_fini(struct engine *eng)
+{
+    struct threads *t = container_of(eng, struct threads, eng);
+    pthread_mutex_lock(&t->lock);
+    t->stop = true;
+    pthread_cond_broadcast(&t->work);
+    pthread_mutex_unlock(&t->lock);
+    while (t->nthreads)
+        pthread_join(t->thread[--t->nthreads], NULL);
+    event_cancel(&eng->event);
+    pthread_cond_destroy(&t->work);
+    pthread_cond_destroy(&t->done);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+static const struct engine_ops threads_ops = {
+    .name = "threads",
+    .start = threads_start,
+    .commit = threads_commit,
+    .reap = threads_reap,
+    .wait = threads_wait,
+    .fini = threads_fini,
+};
+
+int threads_open(struct engine **eng, const struct block_env *env, const struct host_io *io,
+                 struct err *err)
+{
+    struct threads *t = calloc(1, sizeof *t);
+    if (!t)
+        return err_set(err, ENOMEM, "no memory for a disk's threads");
+    engine_init(&t->eng, &threads_ops, env->events);
+    t->io = io;
+    host_op_list_init(&t->started);
+    host_op_list_init(&t->reaped);
+    host_op_list_init(&t->queue);
+    host_op_list_init(&t->finished);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->work, NULL);
+    pthread_cond_init(&t->done, NULL);
+    *eng = &t->eng;
+    return 0;
+}

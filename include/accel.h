@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+//
+// The engine seam. An engine runs vCPUs and tells what it could not do itself as a neutral vm_exit; devices, loaders and board
+// never learn which engine it is. One flat const table per engine, chosen from an explicit list in src/accel/accel.c.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cpu_state.h"
+#include "doorbell.h"
+#include "err.h"
+#include "evloop.h"
+#include "gmem.h"
+#include "irq.h"
+
+enum accel_cap {
+    ACCEL_CAP_CPU = 1 << 0,       /* has a CPU at all */
+    ACCEL_CAP_IRQCHIP = 1 << 1,   /* brings PIC, IOAPIC and local APICs */
+    ACCEL_CAP_THREADS = 1 << 2,   /* one host thread per vCPU */
+    ACCEL_CAP_DOORBELLS = 1 << 3, /* takes doorbell writes without an exit */
+};
+
+enum exit_kind {
+    EXIT_PIO,
+    EXIT_MMIO,
+    EXIT_SHUTDOWN, /* triple fault; register state may be undefined */
+    EXIT_INTR,     /* kicked, or a signal: look at pending requests and run again */
+    EXIT_FAIL,     /* the engine cannot go on; `fail` says why */
+    EXIT_KINDS,
+};
+
+/* Why run() came back. Pointers are valid until the next run(). Reads are answered by writing through `data`. */
+struct vm_exit {
+    enum exit_kind kind;
+    union {
+        struct {
+            uint16_t port;
+            uint8_t size; /* 1, 2, 4 */
+            bool write;
+            uint32_t count; /* string I/O: this many accesses, data holds size*count bytes */
+            void *data;
+        } pio;
+        struct {
+            gpa_t addr;
+            uint8_t size; /* 1 to 8, not always a power of two */
+            bool write;
+            void *data;
+        } mmio;
+        struct {
+            char why[256]; /* one line: reason and hardware code */
+        } fail;
+    };
+};
+
+struct accel;
+struct vcpu;
+
+struct accel_ops {
+    const char *name, *help;
+    uint32_t caps;
+    /* a->ops, gmem, loop and nvcpus are set. Creates the VM and maps all RAM slots.
+     * Checks whatever it needs; where it cannot work here, the message says why and what to do. */
+    int (*vm_init)(struct accel *a, struct err *err);
+    void (*vm_fini)(struct accel *a);
+    /* Engine-side half of a vCPU, as after power-on. v->id and v->accel are set. */
+    int (*vcpu_init)(struct vcpu *v, struct err *err);
+    void (*vcpu_fini)(struct vcpu *v);
+    /* All vCPUs and interrupt controllers as after power-on. All vCPUs are stopped; devices were reset before. */
+    int (*reset)(struct accel *a, struct err *err);
+    /* Run until something needs the VMM. Fills *out; engine errors are EXIT_FAIL, never a return code. Own thread. */
+    void (*run)(struct vcpu *v, struct vm_exit *out);
+    /* Make the run() under way, or else the next one, return soon with EXIT_INTR. Any thread; async-signal-safe.
+     * What the vCPU should see must be stored before the kick. */
+    void (*kick)(struct vcpu *v);
+    /* vCPU stopped, or its own thread between runs. */
+    int (*get_state)(struct vcpu *v, struct cpu_state *out, struct err *err);
+    int (*set_state)(struct vcpu *v, const struct cpu_state *in, struct err *err);
+};
+
+/* One VM as its engine sees it. Embedded in struct vm. */
+struct accel {
+    const struct accel_ops *ops;
+    struct gmem *gmem;
+    struct evloop *loop;
+    struct vcpu *vcpus;       /* nvcpus of them, ids 0 up; owned by the machine */
+    unsigned nvcpus;
+    struct intc *intc;        /* set by vm_init of engines with IRQCHIP */
+    struct switchboard switchboard; /* set by vm_init of engines with DOORBELLS */
+    void *priv;
+};
+
+#define VCPU_MAX 255 /* xAPIC ids */
+
+/* One vCPU as its engine sees it. */
+struct vcpu {
+    unsigned id; /* also its APIC id */
+    struct accel *accel;
+    uint64_t exits[EXIT_KINDS];
+    void *priv;
+};
+
+/* All engines, NULL-terminated. */
+extern const struct accel_ops *const accel_list[];
+
+/* By name; unknown names list the known ones. */
+const struct accel_ops *accel_find(const char *name, struct err *err);

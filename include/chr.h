@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// Character backends: where a serial port's bytes come from and go to (terminal, file, pty, nowhere).
+// A backend never blocks the caller. Bytes move when the device asks; the backend only says when asking is worth it.
+// Input that the device has no room for stays in the backend, which then stops reading from its own source: nothing is lost.
+// Thread: chr_read, chr_write and the client's calls under the device lock; fd work on the event loop.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "event.h"
+#include "evloop.h"
+#include "stop.h"
+
+struct chr;
+
+/* What a backend tells its device. Called under the device lock (through the event queue). */
+struct chr_client {
+    void (*readable)(void *self);    /* bytes wait */
+    void (*writable)(void *self);    /* a chr_write that was cut short may go on */
+    void (*break_seen)(void *self);  /* the user asked for a serial break; may be NULL */
+    void *self;
+};
+
+struct chr_ops {
+    size_t (*read)(struct chr *chr, uint8_t *buf, size_t len);
+    size_t (*write)(struct chr *chr, const uint8_t *buf, size_t len);
+    void (*fini)(struct chr *chr); /* flush what can be flushed, restore the terminal, free */
+};
+
+struct chr {
+    const char *name;
+    const struct chr_ops *ops;
+    struct chr_client client;
+};
+
+/* Take up to len waiting bytes; returns how many (0: none now, `readable` will tell). */
+static inline size_t chr_read(struct chr *chr, uint8_t *buf, size_t len)
+{
+    return chr->ops->read(chr, buf, len);
+}
+
+/* Hand over up to len bytes; returns how many were taken (short: `writable` will tell). */
+static inline size_t chr_write(struct chr *chr, const uint8_t *buf, size_t len)
+{
+    return chr->ops->write(chr, buf, len);
+}
+
+/* What every backend is given. */
+struct chr_env {
+    struct evloop *loop;
+    struct event_queue *events;
+    struct stop_sink stop; /* Ctrl-A x */
+};
+
+/*
+ * Open a backend from a `-serial` value: stdio, file:PATH, pty, none (null is the same). Unknown names list the known ones.
+ * The terminal is put in raw mode by tty_raw(), later, so that set-up errors still print well.
+ */
+struct chr *chr_open(const char *spec, const struct chr_env *env, struct err *err);
+void chr_close(struct chr *chr); /* NULL is allowed */
+
+/* Put the terminal on stdin, if it is one, in raw mode; registered so that every way out of the process restores it. */
+int tty_raw(struct err *err);
+
+/* Restore the terminal; async-signal-safe; nothing happens when it is not raw. */
+void tty_restore(void);

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// Guest time. Devices read time and set timers here and nowhere else, so that the same device runs on host time, on
+// counted instructions, or on time that a test steps by hand.
+// Times are nanoseconds of guest time since the machine was made; 2^64 ns is 584 years.
+// Thread: under the device lock; clock_now_ns of a host clock from any thread.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct clock;
+
+struct clock_ops {
+    uint64_t (*now_ns)(const struct clock *clock);
+    uint64_t (*wall_ns)(const struct clock *clock); /* UTC since 1970, what the RTC shows */
+    void (*rearm)(struct clock *clock);             /* the earliest deadline changed; may be NULL */
+};
+
+struct timer {
+    struct clock *clock;
+    struct timer *next; /* in the clock's list, by deadline; NULL-terminated */
+    uint64_t deadline_ns;
+    bool armed;
+    uint64_t armed_as; /* number of this arming, so that one pass fires a timer once */
+    void (*fire)(void *self);
+    void *self;
+};
+
+struct clock {
+    const struct clock_ops *ops;
+    struct timer *timers;
+    uint64_t armings; /* timer_arm calls so far */
+    uint64_t base_ns;      /* host clock: host time that is guest time 0; stepped: the time itself */
+    uint64_t wall_base_ns; /* stepped: UTC at guest time 0 */
+    void (*rearmed)(void *opaque, uint64_t deadline_ns); /* host clock: tell the event loop; UINT64_MAX = none */
+    void *opaque;
+};
+
+#define CLOCK_NEVER UINT64_MAX
+
+/* Host monotonic time. `rearmed` is called whenever the earliest deadline changes. */
+void clock_init_host(struct clock *clock, void (*rearmed)(void *opaque, uint64_t deadline_ns),
+                     void *opaque);
+
+/* Time that stands still until clock_step moves it; wall time starts at wall_ns. */
+void clock_init_stepped(struct clock *clock, uint64_t wall_ns);
+
+/* Move a stepped clock, firing each timer at its own deadline on the way, in order. */
+void clock_step(struct clock *clock, uint64_t ns);
+
+static inline uint64_t clock_now_ns(const struct clock *clock)
+{
+    return clock->ops->now_ns(clock);
+}
+
+static inline uint64_t clock_wall_ns(const struct clock *clock)
+{
+    return clock->ops->wall_ns(clock);
+}
+
+/* Fire what is due now, in deadline order. A timer that re-arms itself in the past fires once per call, not for ever. */
+void clock_fire_due(struct clock *clock);
+
+/* The earliest deadline, or CLOCK_NEVER. */
+uint64_t clock_next_deadline_ns(const struct clock *clock);
+
+void timer_init(struct timer *timer, struct clock *clock, void (*fire)(void *self), void *self);
+
+/* Fire once at deadline_ns (a past one: as soon as possible). An armed timer moves. Periodic devices re-arm from their own
+ * deadline, not from now, so that they do not drift. */
+void timer_arm(struct timer *timer, uint64_t deadline_ns);
+void timer_cancel(struct timer *timer);

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//
+// Diagnostics on stderr (or the -D file). Warnings always show; topics show when `-d` names them. Guest misbehaviour
+// is rate-limited, so that a hostile guest cannot fill a disk with our words.
+// Thread: all functions from any thread, never from a signal handler.
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "err.h"
+
+enum log_topic {
+    LOG_GUEST,  /* what the guest did wrong: unclaimed accesses, broken rings */
+    LOG_EXITS,  /* every exit to user space, and the totals at the end */
+    LOG_ACCEL,  /* what the engine found and chose */
+    LOG_BLOCK,  /* disk requests */
+    LOG_VIRTIO, /* status, features, queues */
+    LOG_BOOT,   /* what the loader put where */
+    LOG_TOPICS,
+};
+
+/* Names in enum order; NULL-terminated. */
+extern const char *const log_topic_names[];
+
+/* Turn on a comma-separated list of topics ("all", "none" and "help" are words too; help returns 1 after printing). */
+int log_enable(const char *list, struct err *err);
+
+/* Send everything to a file instead of stderr. */
+int log_open(const char *path, struct err *err);
+void log_close(void);
+
+bool log_on(enum log_topic topic);
+
+/* One line on a topic, dropped when the topic is off. */
+void log_msg(enum log_topic topic, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* One warning line, always shown. */
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Something the guest did wrong: counted always, shown under LOG_GUEST, at most 20 lines a second. */
+void log_guest(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* How many times log_guest was called. */
+unsigned long log_guest_count(void);

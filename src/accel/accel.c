@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+//
+// The list of engines: see include/accel.h. Its order is the order of help texts.
+#include "accel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/accel/kvm/kvm.h"
+#include "src/accel/none.h"
+
+const struct accel_ops *const accel_list[] = {&kvm_accel, &none_accel, NULL};
+
+const struct accel_ops *accel_find(const char *name, struct err *err)
+{
+    char known[128] = "";
+    for (const struct accel_ops *const *ops = accel_list; *ops; ops++) {
+        if (!strcmp((*ops)->name, name))
+            return *ops;
+        size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*ops)->name);
+    }
+    err_set(err, EINVAL, "-accel: unknown engine '%s'; this build has: %s", name, known);
+    return NULL;
+}

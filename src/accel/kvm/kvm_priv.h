@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//
+// What the KVM engine's files share: the VM and vCPU handles, and one function group per file. Interface: Documentation/virt/
+// kvm/api.rst of the Linux kernel, called "KVM API" below.
+#pragma once
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "accel.h"
+#include "layout.h"
+
+/* Signal that gets a vCPU thread out of KVM_RUN. */
+#define KVM_KICK_SIGNAL SIGUSR1
+
+#define KVM_MSI_ROUTES 512
+#define KVM_PIN_ROUTES (16 + GSI_COUNT)
+
+struct kvm_bell;
+
+struct kvm_vm {
+    int sys_fd, vm_fd;
+    size_t run_size;           /* bytes of a vCPU's run page */
+    bool doorbell_any_len;     /* KVM_CAP_IOEVENTFD_ANY_LENGTH */
+    bool tsc_deadline;         /* KVM_CAP_TSC_DEADLINE_TIMER */
+    struct kvm_cpuid2 *cpuid;  /* what vCPUs are offered, but for their own ids */
+    struct intc intc;
+    struct kvm_bell *bells;    /* kvm_doorbell.c */
+    struct evloop *loop;
+    bool msi_gsi_used[KVM_MSI_ROUTES];
+    struct kvm_irq_routing *routes; /* pins first, then one entry per bound MSI */
+};
+
+struct kvm_vcpu {
+    int fd;
+    struct kvm_run *run;
+    pthread_t thread;
+    atomic_bool running; /* thread is valid */
+};
+
+/* ioctl that repeats on EINTR; -errno on failure. */
+int kvm_ioctl(int fd, unsigned long request, void *arg);
+
+/* kvm_vcpu.c */
+int kvm_vcpu_init(struct vcpu *v, struct err *err);
+void kvm_vcpu_fini(struct vcpu *v);
+void kvm_vcpu_run(struct vcpu *v, struct vm_exit *out);
+void kvm_vcpu_kick(struct vcpu *v);
+
+/* kvm_state.c */
+int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err);
+int kvm_set_state(struct vcpu *v, const struct cpu_state *in, struct err *err);
+
+/* kvm_irq.c: the in-kernel PIC, IOAPIC and local APICs. */
+int kvm_irq_init(struct accel *a, struct err *err);
+int kvm_irq_reset(struct accel *a, struct err *err);
+void kvm_irq_fini(struct kvm_vm *kvm);
+
+/* kvm_doorbell.c: ioeventfd. */
+void kvm_doorbell_init(struct accel *a);
+void kvm_doorbell_fini(struct kvm_vm *kvm);
+
+/* kvm_cpuid.c: the CPUID and MSR policy. */
+int kvm_cpuid_init(struct accel *a, struct err *err);
+int kvm_cpuid_apply(const struct vcpu *v, struct err *err);

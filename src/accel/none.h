@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "accel.h"
+
+extern const struct accel_ops none_accel;

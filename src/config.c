@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+//
+// From the command line to the resolved configuration: the option rows, defaults, and the checks
+// that need more than one option. Pure but for what help options print: no file is opened, no
+// engine touched. See include/config.h.
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "src/config_parse.h"
+#include "log.h"
+#include "util.h"
+#include "version.h"
+
+#define RAM_DEFAULT MIB(512)
+
+static int set_serial(void *target, const char *value, struct err *err);
+static int set_log_items(void *target, const char *value, struct err *err);
+static int set_name(void *target, const char *value, struct err *err);
+static int print_help(void *target, const char *value, struct err *err);
+static int print_version(void *target, const char *value, struct err *err);
+static int print_option_table(void *target, const char *value, struct err *err);
+
+enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_CONSOLE, GROUP_RUN, GROUP_TELL };
+static const char *const groups[] = {
+    [GROUP_BOOT] = "What to boot",
+    [GROUP_MACHINE] = "Machine",
+    [GROUP_DISKS] = "Disks and devices",
+    [GROUP_CONSOLE] = "Console",
+    [GROUP_RUN] = "Running",
+    [GROUP_TELL] = "Looking inside, and help",
+    NULL,
+};
+
+const struct opt_choice config_unpack_modes[] = {
+    [KERNEL_UNPACK_AUTO] = {"auto", "the host where it can, else the guest"},
+    [KERNEL_UNPACK_HOST] = {"host", "minivmm, before the guest starts: faster, without KASLR"},
+    [KERNEL_UNPACK_GUEST] = {"guest", "the kernel's own code"},
+    {0},
+};
+
+#define FIELD(member) offsetof(struct cmdline, cfg.member)
+
+static const struct opt_row rows[] = {
+    {.name = "kernel", .metavar = "FILE", .group = GROUP_BOOT, .kind = OPT_FILE,
+     .offset = FIELD(kernel), .help = "The kernel to boot."},
+    {.name = "initrd", .metavar = "FILE", .group = GROUP_BOOT, .kind = OPT_FILE,
+     .offset = FIELD(initrd), .help = "The initial RAM disk."},
+    {.name = "append", .metavar = "TEXT", .group = GROUP_BOOT, .kind = OPT_TEXT,
+     .offset = FIELD(append),
+     .help = "The kernel's command line. Without this option it is console=ttyS0, and "
+             "root=/dev/vda rw (ro for a read-only disk) too when there is a disk and no initrd."},
+    {.name = "kernel-unpack", .group = GROUP_BOOT, .kind = OPT_CHOICE,
+     .choices = config_unpack_modes, .offset = FIELD(unpack),
+     .help = "Who decompresses a bzImage (default auto)."},
+
+    {.name = "m", .metavar = "[size=]SIZE", .group = GROUP_MACHINE, .kind = OPT_CALL,
+     .parse = config_set_memory,
+     .help = "RAM: MiB, or with K, M, G or T behind it; from 16M to 1T, rounded up to 4 KiB. "
+             "Default 512M (QEMU's is 128M, too small for many kernels)."},
+    {.name = "smp", .metavar = "[cpus=]N[,KEY=N]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
+     .parse = config_set_smp, .keys = smp_keys, .help = "CPUs, from 1 to 255 (default 1)."},
+    {.name = "accel", .metavar = "NAME[:NAME]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
+     .parse = config_add_accels,
+     .help = "The engine that runs the CPUs; of several, also by repeating the option, the first "
+             "that works (default kvm). kvm needs /dev/kvm; none has no CPU at all and is for "
+             "tests of devices."},
+    {.name = "enable-kvm", .group = GROUP_MACHINE, .kind = OPT_CALL, .parse = config_enable_kvm,
+     .help = "The same as -accel kvm."},
+    {.name = "machine", .metavar = "[type=]TYPE[,accel=NAME[:NAME]...]", .group = GROUP_MACHINE,
+     .kind = OPT_CALL, .parse = config_set_machine, .keys = machine_keys,
+     .help = "The board, also as -M."},
+    {.name = "M", .metavar = "TYPE", .kind = OPT_CALL, .parse = config_set_machine},
+
+    {.name = "disk", .metavar = "PATH[,KEY[=VALUE]]...", .group = GROUP_DISKS, .kind = OPT_CALL,
+     .parse = config_add_disk, .keys = disk_keys,
+     .help = "A raw image as a virtio disk; may be repeated. The first is /dev/vda. In a path, "
+             "',,' is a comma."},
+    {.name = "drive", .metavar = "file=PATH[,KEY[=VALUE]]...", .group = GROUP_DISKS,
+     .kind = OPT_CALL, .parse = config_add_drive, .keys = drive_keys,
+     .help = "The same in QEMU's words; may be repeated."},
+    {.name = "device", .metavar = "NAME[,KEY[=VALUE]]...", .group = GROUP_DISKS, .kind = OPT_CALL,
+     .parse = config_add_device, .keys = device_keys,
+     .help = "Add a device; may be repeated. NAME,help lists its keys."},
+    {.name = "snapshot", .group = GROUP_DISKS, .kind = OPT_FLAG, .offset = FIELD(snapshot),
+     .help = "Throw away what is written to disks: snapshot for all of them."},
+
+    {.name = "serial", .metavar = "stdio|file:PATH|pty|null|none", .group = GROUP_CONSOLE,
+     .kind = OPT_CALL, .parse = set_serial,
+     .help = "Where the first serial port (COM1, ttyS0) goes; given again, the second (COM2, "
+             "ttyS1). stdio is the terminal, where Ctrl-A x quits (mon:stdio is the same); null "
+             "swallows everything; none leaves the port out. Default: stdio, and no second port."},
+    {.name = "nographic", .group = GROUP_CONSOLE, .kind = OPT_ACCEPTED,
+     .help = "Accepted and always so: there is no display."},
+
+    {.name = "no-reboot", .group = GROUP_RUN, .kind = OPT_FLAG, .offset = FIELD(no_reboot),
+     .help = "End when the guest resets the machine, instead of starting it again."},
+    {.name = "timeout", .metavar = "SECONDS", .group = GROUP_RUN, .kind = OPT_NUMBER,
+     .max = UINT32_MAX, .offset = FIELD(timeout_s),
+     .help = "End with status 124 after so long (default 0: never)."},
+    {.name = "pidfile", .metavar = "FILE", .group = GROUP_RUN, .kind = OPT_FILE,
+     .offset = FIELD(pidfile), .help = "Write the process id to a file."},
+    {.name = "name", .metavar = "[guest=]TEXT", .group = GROUP_RUN, .kind = OPT_CALL,
+     .parse = set_name, .help = "A name for the guest."},
+    {.name = "strict-io", .group = GROUP_RUN, .kind = OPT_FLAG, .offset = FIELD(strict_io),
+     .help = "End when the guest touches a port or address that nothing answers to (for tests of "
+             "guests)."},
+
+    {.name = "d", .metavar = "TOPIC[,TOPIC]...", .group = GROUP_TELL, .kind = OPT_CALL,
+     .parse = set_log_items, .help = "Log these topics; -d help lists them."},
+    {.name = "D", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
+     .offset = FIELD(log_file), .help = "Log to a file instead of standard error."},
+    {.name = "n", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = offsetof(struct cmdline, print),
+     .help = "Print the resolved configuration and stop."},
+    {.name = "h", .group = GROUP_TELL, .kind = OPT_CALL, .parse = print_help,
+     .help = "Print this list and stop, also as -help. As a value, help lists what may stand "
+             "there."},
+    {.name = "help", .kind = OPT_CALL, .parse = print_help},
+    {.name = "version", .group = GROUP_TELL, .kind = OPT_CALL, .parse = print_version,
+     .help = "Print the version and stop."},
+    {.name = "option-table", .metavar = "man|markdown", .kind = OPT_CALL,
+     .parse = print_option_table},
+    {0},
+};
+static const struct opt_table table = {groups, rows};
+
+static int print_help(void *target, const char *value, struct err *err)
+{
+    (void)target, (void)value, (void)err;
+    printf("Usage: minivmm -kernel FILE [OPTION]...\n"
+           "Boots a kernel in a virtual machine, with its console on this terminal.\n\n");
+    opt_print_help(&table, stdout);
+    return OPT_STOP;
+}
+
+static int print_version(void *target, const char *value, struct err *err)
+{
+    (void)target, (void)value, (void)err;
+    printf("minivmm " MINIVMM_VERSION "\nMIT licence; comes without warranty.\n");
+    return OPT_STOP;
+}
+
+/* For docs/update.sh. */
+static int print_option_table(void *target, const char *value, struct err *err)
+{
+    (void)target;
+    if (!strcmp(value, "man"))
+        opt_print_man(&table, stdout);
+    else if (!strcmp(value, "markdown"))
+        opt_print_markdown(&table, stdout);
+    else
+        return err_set(err, EINVAL, "-option-table: unknown value '%s' (known: man|markdown)",
+                       OPT_QUOTE(value));
+    return OPT_STOP;
+}
+
+/* What chr_open gets for a -serial value; "": the port is not there; NULL: nobody knows it. */
+static const char *serial_backend(const char *value)
+{
+    static const char *const known[][2] = {{"stdio", "stdio"}, {"mon:stdio", "stdio"},
+                                           {"pty", "pty"},     {"null", "null"},
+                                           {"none", ""}};
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (!strcmp(value, known[i][0]))
+            return known[i][1];
+    }
+    return !strncmp(value, "file:", 5) && value[5] ? value : NULL;
+}
+
+static void print_serials(void)
+{
+    printf("-serial takes one of:\n"
+           "  stdio      this terminal; Ctrl-A x quits (mon:stdio is the same)\n"
+           "  file:PATH  a file that gets the output\n"
+           "  pty        a new pseudo-terminal, whose name is printed\n"
+           "  null       nothing: output is dropped, there is no input\n"
+           "  none       the port is not there\n");
+}
+
+static int set_serial(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    if (!strcmp(value, "help")) {
+        print_serials();
+        return OPT_STOP;
+    }
+    const char *backend = serial_backend(value);
+    if (!backend)
+        return err_set(err, EINVAL,
+                       "-serial: unknown value '%s' (known: stdio|file:PATH|pty|null|none)",
+                       OPT_QUOTE(value));
+    if (cl->nserials == CONFIG_MAX_SERIALS)
+        return err_set(err, EINVAL, "-serial: there are only %d serial ports", CONFIG_MAX_SERIALS);
+    if (!strcmp(backend, "stdio") && cl->nserials && cl->cfg.serials[0] &&
+        !strcmp(cl->cfg.serials[0], "stdio"))
+        return err_set(err, EINVAL, "-serial: both ports cannot have stdio");
+    cl->cfg.serials[cl->nserials++] = *backend ? backend : NULL;
+    return 0;
+}
+
+static int check_log_item(const char *item, size_t len, struct err *err)
+{
+    static const char *const words[] = {"all", "none", NULL};
+    const char *const *const lists[] = {log_topic_names, words};
+    char known[128] = "";
+    size_t n = 0;
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+        for (const char *const *name = lists[l]; *name && n < sizeof known; name++) {
+            if (strlen(*name) == len && !strncmp(*name, item, len))
+                return 0;
+            n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", *name);
+        }
+    }
+    char word[32];
+    snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word), item);
+    return err_set(err, EINVAL, "-d: unknown topic '%s' (known: %s)", OPT_QUOTE(word), known);
+}
+
+static int set_log_items(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    if (!strcmp(value, "help"))
+        return log_enable(value, err) < 0 ? -EINVAL : OPT_STOP;
+    for (const char *item = value; item;) {
+        size_t len = strcspn(item, ",");
+        int rc = check_log_item(item, len, err);
+        if (rc)
+            return rc;
+        item = item[len] ? item + len + 1 : NULL;
+    }
+    cl->cfg.log_items = value;
+    return 0;
+}
+
+static const struct opt_row name_rows[] = {
+    {.name = "guest", .metavar = "TEXT", .kind = OPT_TEXT, .offset = FIELD(name),
+     .help = "The name."},
+    {0},
+};
+
+static int set_name(void *target, const char *value, struct err *err)
+{
+    static const struct opt_keys keys = {.what = "-name", .rows = name_rows, .first = "guest"};
+    struct cmdline *cl = target;
+    return opt_parse_keys(&keys, cl, value, &cl->cfg.pool, err);
+}
+
+/* The command line of a kernel that was given none. */
+static int default_append(struct config *cfg, struct err *err)
+{
+    char text[64];
+    const char *console = cfg->serials[0] ? "console=ttyS0" : "";
+    const char *root = "";
+    if (cfg->ndisks && !cfg->initrd)
+        root = cfg->disks[0].block.read_only ? "root=/dev/vda ro" : "root=/dev/vda rw";
+    snprintf(text, sizeof text, "%s%s%s", console, *console && *root ? " " : "", root);
+    cfg->append = opt_pool_add(&cfg->pool, text, strlen(text), err);
+    return cfg->append ? 0 : -ENOMEM;
+}
+
+/* Defaults, and what only the whole command line can tell. */
+static int resolve(struct cmdline *cl, struct err *err)
+{
+    struct config *cfg = &cl->cfg;
+    if (!cfg->kernel && (cfg->append || cfg->initrd))
+        return err_set(err, EINVAL, "%s without -kernel: there is no kernel that could use it",
+                       cfg->append ? "-append" : "-initrd");
+    if (!cfg->kernel)
+        return err_set(err, EINVAL, "nothing to boot: give a kernel with -kernel FILE (minivmm -h "
+                                    "lists all options)");
+    if (!cl->nserials)
+        cfg->serials[0] = "stdio";
+    if (!cfg->naccels)
+        cfg->accels[cfg->naccels++] = "kvm";
+    int rc = config_resolve_disks(cl, err);
+    if (!rc && !cfg->append)
+        rc = default_append(cfg, err);
+    return rc;
+}
+
+int config_parse(struct config *cfg, int argc, char **argv, enum config_outcome *outcome,
+                 struct err *err)
+{
+    struct cmdline cl = {.cfg = {.ram_size = RAM_DEFAULT, .smp = 1}};
+    *outcome = CONFIG_STOP;
+    int rc = opt_parse(&table, &cl, argc, argv, err);
+    if (!rc)
+        rc = resolve(&cl, err);
+    if (!rc && cl.print)
+        config_print(&cl.cfg, stdout);
+    else if (!rc)
+        *outcome = CONFIG_RUN;
+    if (rc)
+        config_free(&cl.cfg);
+    *cfg = cl.cfg;
+    return rc < 0 ? rc : 0;
+}
+
+void config_free(struct config *cfg)
+{
+    opt_pool_free(&cfg->pool);
+    *cfg = (struct config){0};
+}

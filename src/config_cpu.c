@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+//
+// The options that size the machine and choose its engine: -m, -smp, -accel, -machine,
+// -enable-kvm. CPU topology is not shown to guests: every vCPU is a socket of its own. -smp
+// accepts QEMU's words and checks that they agree with each other, so that a command line made
+// for QEMU means the same number of CPUs here.
+#include <errno.h>
+#include <string.h>
+
+#include "accel.h"
+#include "src/config_parse.h"
+#include "util.h"
+
+#define RAM_MIN MIB(16)
+#define RAM_MAX GIB(1024)
+#define PAGE_BYTES 4096
+
+static int set_memory_size(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    uint64_t bytes;
+    int rc = opt_size("-m", value, MIB(1), &bytes, err);
+    if (rc)
+        return rc;
+    if (bytes < RAM_MIN || bytes > RAM_MAX)
+        return err_set(err, EINVAL, "-m: '%s' is %s (a guest has from 16M to 1T)", OPT_QUOTE(value),
+                       bytes < RAM_MIN ? "too small" : "too large");
+    cl->cfg.ram_size = align_up(bytes, PAGE_BYTES);
+    return 0;
+}
+
+static const struct opt_row memory_rows[] = {
+    {.name = "size", .metavar = "SIZE", .kind = OPT_CALL, .parse = set_memory_size,
+     .help = "RAM of the guest: MiB, or with K, M, G or T behind it; rounded up to 4 KiB."},
+    {0},
+};
+static const struct opt_keys memory = {.what = "-m", .rows = memory_rows, .first = "size"};
+const struct opt_keys *const memory_keys[] = {&memory, NULL};
+
+int config_set_memory(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    return opt_parse_keys(&memory, cl, value, &cl->cfg.pool, err);
+}
+
+/* 0: not given */
+struct smp_words {
+    unsigned cpus, sockets, cores, threads, maxcpus;
+};
+
+#define SMP_ROW(word, text)                                                                       \
+    {.name = #word, .metavar = "N", .kind = OPT_NUMBER, .min = 1, .max = VCPU_MAX,                \
+     .offset = offsetof(struct smp_words, word), .help = text}
+
+static const struct opt_row smp_rows[] = {
+    SMP_ROW(cpus, "How many CPUs; without it, the product of the others."),
+    SMP_ROW(sockets, "Must fit the number of CPUs; guests see one socket for each CPU."),
+    SMP_ROW(cores, "Must fit, like sockets."),
+    SMP_ROW(threads, "Must fit, like sockets."),
+    SMP_ROW(maxcpus, "Must be the number of CPUs: none can be added later."),
+    {0},
+};
+static const struct opt_keys smp = {.what = "-smp", .rows = smp_rows, .first = "cpus"};
+const struct opt_keys *const smp_keys[] = {&smp, NULL};
+
+static unsigned or_one(unsigned n)
+{
+    return n ? n : 1;
+}
+
+int config_set_smp(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    struct smp_words w = {0};
+    int rc = opt_parse_keys(&smp, &w, value, &cl->cfg.pool, err);
+    if (rc)
+        return rc;
+    unsigned product = or_one(w.sockets) * or_one(w.cores) * or_one(w.threads);
+    bool all_given = w.sockets && w.cores && w.threads;
+    unsigned cpus = w.cpus ? w.cpus : product;
+    if (all_given ? cpus != product : cpus % product)
+        return err_set(err, EINVAL, "-smp: %u CPUs do not fit sockets=%u, cores=%u, threads=%u",
+                       cpus, or_one(w.sockets), or_one(w.cores), or_one(w.threads));
+    if (cpus > VCPU_MAX)
+        return err_set(err, EINVAL, "-smp: %u CPUs are too many (at most %u)", cpus, VCPU_MAX);
+    if (w.maxcpus && w.maxcpus != cpus)
+        return err_set(err, EINVAL,
+                       "-smp: maxcpus is %u but there are %u CPUs, and none can be added later",
+                       w.maxcpus, cpus);
+    cl->cfg.smp = cpus;
+    return 0;
+}
+
+static int add_accel(struct config *cfg, const char *name, struct err *err)
+{
+    const struct accel_ops *ops = accel_find(OPT_QUOTE(name), err);
+    if (!ops)
+        return -EINVAL;
+    for (unsigned i = 0; i < cfg->naccels; i++) {
+        if (!strcmp(cfg->accels[i], ops->name))
+            return 0;
+    }
+    if (cfg->naccels == CONFIG_MAX_ACCELS)
+        return err_set(err, EINVAL, "-accel: more than %d engines", CONFIG_MAX_ACCELS);
+    cfg->accels[cfg->naccels++] = ops->name;
+    return 0;
+}
+
+static void print_accels(void)
+{
+    printf("-accel takes these engines, with ':' between to try one after the other:\n");
+    for (const struct accel_ops *const *ops = accel_list; *ops; ops++)
+        printf("  %-8s %s\n", (*ops)->name, (*ops)->help);
+}
+
+int config_add_accels(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    if (!strcmp(value, "help")) {
+        print_accels();
+        return OPT_STOP;
+    }
+    for (bool more = true; more;) {
+        size_t len = strcspn(value, ":");
+        char *name = opt_pool_add(&cl->cfg.pool, value, len, err);
+        if (!name)
+            return -ENOMEM;
+        int rc = add_accel(&cl->cfg, name, err);
+        if (rc)
+            return rc;
+        more = value[len];
+        value += len + more;
+    }
+    return 0;
+}
+
+int config_enable_kvm(void *target, const char *value, struct err *err)
+{
+    (void)value;
+    struct cmdline *cl = target;
+    return add_accel(&cl->cfg, "kvm", err);
+}
+
+static const struct opt_choice machine_types[] = {
+    {"pc", "the one board there is"},
+    {"q35", "the same"},
+    {0},
+};
+static const struct opt_row machine_rows[] = {
+    {.name = "type", .kind = OPT_CHOICE, .choices = machine_types,
+     .offset = offsetof(struct cmdline, machine),
+     .help = "Accepted for command lines made for QEMU; all types are the same board."},
+    {.name = "accel", .metavar = "NAME[:NAME]...", .kind = OPT_CALL, .parse = config_add_accels,
+     .help = "As -accel."},
+    {0},
+};
+static const struct opt_keys machine = {.what = "-machine", .rows = machine_rows, .first = "type"};
+const struct opt_keys *const machine_keys[] = {&machine, NULL};
+
+int config_set_machine(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    return opt_parse_keys(&machine, cl, value, &cl->cfg.pool, err);
+}

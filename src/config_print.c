@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//
+// The resolved configuration as text (-n): one `key = value` a line, in a fixed order, every key
+// every time, units with the numbers. Meant for people and for scripts that compare.
+#include <string.h>
+
+#include "src/config_parse.h"
+#include "util.h"
+
+#define ABSENT "(none)"
+
+/* Text of the user's on one line: control characters and backslashes as escapes. */
+static void print_text(const char *key, const char *text, FILE *out)
+{
+    fprintf(out, "%s = ", key);
+    if (!text)
+        fputs(ABSENT, out);
+    for (; text && *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < 0x20 || c == 0x7f)
+            fprintf(out, "\\x%02x", c);
+        else if (c == '\\')
+            fputs("\\\\", out);
+        else
+            fputc(c, out);
+    }
+    fputc('\n', out);
+}
+
+static void print_flag(const char *key, bool on, FILE *out)
+{
+    fprintf(out, "%s = %s\n", key, on ? "on" : "off");
+}
+
+static void print_disk(const struct disk_config *d, unsigned n, FILE *out)
+{
+    char key[32];
+    snprintf(key, sizeof key, "disk%u", n);
+    print_text(key, d->block.path, out);
+    snprintf(key, sizeof key, "disk%u.id", n);
+    print_text(key, d->id, out);
+    snprintf(key, sizeof key, "disk%u.serial", n);
+    print_text(key, d->block.serial, out);
+    fprintf(out, "disk%u.bus = %s\n", n, config_buses[d->bus].name);
+    fprintf(out, "disk%u.queues = %u\n", n, d->queues);
+    snprintf(key, sizeof key, "disk%u.read-only", n);
+    print_flag(key, d->block.read_only, out);
+    snprintf(key, sizeof key, "disk%u.snapshot", n);
+    print_flag(key, d->block.snapshot, out);
+    fprintf(out, "disk%u.cache = %s\n", n, config_cache_modes[d->block.cache].name);
+    fprintf(out, "disk%u.aio = %s\n", n, config_aio_modes[d->block.aio].name);
+}
+
+static void print_machine(const struct config *cfg, FILE *out)
+{
+    bool whole_mib = cfg->ram_size % MIB(1) == 0;
+    fprintf(out, "memory = %llu %s\n",
+            (unsigned long long)(cfg->ram_size / (whole_mib ? MIB(1) : KIB(1))),
+            whole_mib ? "MiB" : "KiB");
+    fprintf(out, "cpus = %u\n", cfg->smp);
+    fprintf(out, "accel = ");
+    for (unsigned i = 0; i < cfg->naccels; i++)
+        fprintf(out, "%s%s", i ? ":" : "", cfg->accels[i]);
+    fputc('\n', out);
+}
+
+void config_print(const struct config *cfg, FILE *out)
+{
+    print_text("name", cfg->name, out);
+    print_text("kernel", cfg->kernel, out);
+    fprintf(out, "kernel-unpack = %s\n", config_unpack_modes[cfg->unpack].name);
+    print_text("initrd", cfg->initrd, out);
+    print_text("append", cfg->append, out);
+    print_machine(cfg, out);
+    fprintf(out, "disks = %u\n", cfg->ndisks);
+    for (unsigned i = 0; i < cfg->ndisks; i++)
+        print_disk(&cfg->disks[i], i, out);
+    if (cfg->debug_exit)
+        fprintf(out, "debug-exit = port 0x%x, %u bytes\n", cfg->debug_exit_port,
+                cfg->debug_exit_size);
+    else
+        fprintf(out, "debug-exit = " ABSENT "\n");
+    print_text("com1", cfg->serials[0], out);
+    print_text("com2", cfg->serials[1], out);
+    print_flag("reboot", !cfg->no_reboot, out);
+    if (cfg->timeout_s)
+        fprintf(out, "timeout = %u s\n", cfg->timeout_s);
+    else
+        fprintf(out, "timeout = " ABSENT "\n");
+    print_flag("strict-io", cfg->strict_io, out);
+    print_text("pidfile", cfg->pidfile, out);
+    print_text("log", cfg->log_items, out);
+    print_text("log-file", cfg->log_file, out);
+}

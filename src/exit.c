@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//
+// What the VMM does for each kind of exit: one handler a kind, in a table. Device access happens here, under the device lock.
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "src/vm.h"
+
+static void on_pio(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
+{
+    (void)v;
+    pthread_mutex_lock(&vm->lock);
+    if (exit->pio.write)
+        bus_write_string(&vm->pio, exit->pio.port, exit->pio.size, exit->pio.count, exit->pio.data);
+    else
+        bus_read_string(&vm->pio, exit->pio.port, exit->pio.size, exit->pio.count, exit->pio.data);
+    pthread_mutex_unlock(&vm->lock);
+}
+
+static void on_mmio(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
+{
+    (void)v;
+    pthread_mutex_lock(&vm->lock);
+    if (exit->mmio.write)
+        bus_write_string(&vm->mmio, exit->mmio.addr, exit->mmio.size, 1, exit->mmio.data);
+    else
+        bus_read_string(&vm->mmio, exit->mmio.addr, exit->mmio.size, 1, exit->mmio.data);
+    pthread_mutex_unlock(&vm->lock);
+}
+
+static void on_shutdown(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
+{
+    (void)exit;
+    vm_request_stop(vm, STOP_TRIPLE_FAULT, v->id);
+}
+
+static void on_intr(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
+{
+    (void)vm, (void)v, (void)exit; /* the run loop looks at its requests */
+}
+
+static void on_fail(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
+{
+    struct cpu_state cpu;
+    struct err err = {0};
+    char regs[2048] = "";
+    int rc = v->accel->ops->get_state(v, &cpu, &err);
+    if (!rc)
+        cpu_state_format(&cpu, regs, sizeof regs);
+    fprintf(stderr, "minivmm: engine %s failed on vCPU %u at rip %#llx: %s\n%s", v->accel->ops->name,
+            v->id, rc ? 0ull : (unsigned long long)cpu.rip, exit->fail.why, regs);
+    vm_request_stop(vm, STOP_ENGINE, v->id);
+}
+
+static void (*const handlers[EXIT_KINDS])(struct vm *, struct vcpu *, struct vm_exit *) = {
+    [EXIT_PIO] = on_pio,           [EXIT_MMIO] = on_mmio, [EXIT_SHUTDOWN] = on_shutdown,
+    [EXIT_INTR] = on_intr,         [EXIT_FAIL] = on_fail,
+};
+
+void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
+{
+    handlers[exit->kind](vm, v, exit);
+}

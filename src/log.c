@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+//
+// Diagnostics: see include/log.h. One mutex keeps lines whole; a leaf, nothing is taken under it.
+#include "log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#define GUEST_LINES_PER_SECOND 20
+
+const char *const log_topic_names[] = {"guest", "exits", "accel", "block", "virtio", "boot", NULL};
+static const char *const topic_help[] = {
+    [LOG_GUEST] = "what the guest did wrong: unclaimed accesses, malformed rings",
+    [LOG_EXITS] = "exits to user space: totals and times at the end",
+    [LOG_ACCEL] = "what the engine found and chose",
+    [LOG_BLOCK] = "disk backends and their errors",
+    [LOG_VIRTIO] = "virtio device status, features and queues",
+    [LOG_BOOT] = "what the loader put where",
+};
+
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static FILE *log_file; /* NULL: stderr */
+static unsigned topics_on;
+static atomic_ulong guest_errors;
+
+static void enable_help(void)
+{
+    printf("Topics for -d (comma-separated, or all, or none):\n");
+    for (unsigned i = 0; i < LOG_TOPICS; i++)
+        printf("  %-8s %s\n", log_topic_names[i], topic_help[i]);
+}
+
+static int enable_one(const char *word, size_t len, struct err *err)
+{
+    if (len == 3 && !strncmp(word, "all", 3)) {
+        topics_on = (1u << LOG_TOPICS) - 1;
+        return 0;
+    }
+    if (len == 4 && !strncmp(word, "none", 4)) {
+        topics_on = 0;
+        return 0;
+    }
+    for (unsigned i = 0; i < LOG_TOPICS; i++) {
+        if (strlen(log_topic_names[i]) == len && !strncmp(word, log_topic_names[i], len)) {
+            topics_on |= 1u << i;
+            return 0;
+        }
+    }
+    return err_set(err, EINVAL, "-d: unknown topic '%.*s' (try -d help)", (int)len, word);
+}
+
+int log_enable(const char *list, struct err *err)
+{
+    if (!strcmp(list, "help") || !strcmp(list, "?")) {
+        enable_help();
+        return 1;
+    }
+    for (const char *word = list; *word;) {
+        size_t len = strcspn(word, ",");
+        int rc = enable_one(word, len, err);
+        if (rc)
+            return rc;
+        word += len;
+        word += *word == ',';
+    }
+    return 0;
+}
+
+int log_open(const char *path, struct err *err)
+{
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return err_set_errno(err, errno, "-D: open log file '%s'", path);
+    setvbuf(f, NULL, _IOLBF, 0);
+    log_file = f;
+    return 0;
+}
+
+void log_close(void)
+{
+    if (log_file)
+        fclose(log_file);
+    log_file = NULL;
+}
+
+bool log_on(enum log_topic topic)
+{
+    return topics_on & (1u << topic);
+}
+
+static void put_line(const char *prefix, const char *fmt, va_list ap)
+{
+    char line[1024];
+    vsnprintf(line, sizeof line, fmt, ap);
+    pthread_mutex_lock(&log_lock);
+    fprintf(log_file ? log_file : stderr, "%s%s\n", prefix, line);
+    pthread_mutex_unlock(&log_lock);
+}
+
+void log_msg(enum log_topic topic, const char *fmt, ...)
+{
+    if (!log_on(topic))
+        return;
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "%s: ", log_topic_names[topic]);
+    va_list ap;
+    va_start(ap, fmt);
+    put_line(prefix, fmt, ap);
+    va_end(ap);
+}
+
+void log_warn(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    put_line("minivmm: warning: ", fmt, ap);
+    va_end(ap);
+}
+
+/* True when one more guest line fits this second. */
+static bool guest_line_allowed(void)
+{
+    static time_t second;
+    static unsigned lines;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    pthread_mutex_lock(&log_lock);
+    if (now.tv_sec != second) {
+        second = now.tv_sec;
+        lines = 0;
+    }
+    bool allowed = lines < GUEST_LINES_PER_SECOND;
+    lines += allowed;
+    pthread_mutex_unlock(&log_lock);
+    return allowed;
+}
+
+void log_guest(const char *fmt, ...)
+{
+    atomic_fetch_add_explicit(&guest_errors, 1, memory_order_relaxed);
+    if (!log_on(LOG_GUEST) || !guest_line_allowed())
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    put_line("guest: ", fmt, ap);
+    va_end(ap);
+}
+
+unsigned long log_guest_count(void)
+{
+    return atomic_load_explicit(&guest_errors, memory_order_relaxed);
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+//
+// The board: one explicit array of everything that is soldered on, in order of creation. A row says when its part is there and how it is
+// made; wires (ports, interrupt lines, clock, backends) are handed over here and nowhere else. Addresses come from layout.h.
+#include <errno.h>
+#include <stdlib.h>
+
+#include "devices/acpi/acpi.h"
+#include "devices/debug_exit.h"
+#include "devices/fw_cfg.h"
+#include "devices/i8042.h"
+#include "devices/pit.h"
+#include "devices/pm.h"
+#include "devices/reset_port.h"
+#include "devices/rtc.h"
+#include "devices/serial.h"
+#include "devices/virtio/blk.h"
+#include "layout.h"
+#include "src/vm.h"
+#include "util.h"
+
+static struct irq_line line(struct vm *vm, unsigned gsi)
+{
+    return intc_line(vm->accel.intc, gsi);
+}
+
+/* A created device goes on the list; NULL passes its error on. */
+static int own(struct vm *vm, struct device *dev)
+{
+    if (!dev)
+        return -EINVAL; /* the creator set the message */
+    dev->next = vm->devices;
+    vm->devices = dev;
+    return 0;
+}
+
+/* --- legacy parts --- */
+
+static int make_pit(struct vm *vm, struct err *err)
+{
+    const struct pit_config cfg = {&vm->pio, &vm->clock, line(vm, IRQ_PIT)};
+    return own(vm, pit_create(&cfg, err));
+}
+
+static int make_rtc(struct vm *vm, struct err *err)
+{
+    const struct rtc_config cfg = {
+        .pio = &vm->pio,
+        .clock = &vm->clock,
+        .irq = line(vm, IRQ_RTC),
+        .ram_size = vm->cfg->ram_size,
+        .ncpus = vm->cfg->smp,
+    };
+    return own(vm, rtc_create(&cfg, err));
+}
+
+static int make_i8042(struct vm *vm, struct err *err)
+{
+    const struct i8042_config cfg = {.pio = &vm->pio, .stop = vm_stop_sink(vm)};
+    return own(vm, i8042_create(&cfg, err));
+}
+
+static int make_pm(struct vm *vm, struct err *err)
+{
+    const struct pm_config cfg = {
+        .pio = &vm->pio,
+        .clock = &vm->clock,
+        .sci = line(vm, IRQ_SCI),
+        .stop = vm_stop_sink(vm),
+    };
+    return own(vm, pm_create(&cfg, err));
+}
+
+static int make_serials(struct vm *vm, struct err *err)
+{
+    static const struct {
+        const char *name;
+        uint16_t port;
+        unsigned irq;
+    } com[CONFIG_MAX_SERIALS] = {{"com1", COM1_PORT, IRQ_COM1}, {"com2", COM2_PORT, IRQ_COM2}};
+    const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm)};
+
+    for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++) {
+        if (!vm->cfg->serials[i])
+            continue;
+        vm->chrs[i] = chr_open(vm->cfg->serials[i], &env, err);
+        if (!vm->chrs[i])
+            return -EINVAL;
+        const struct serial_config cfg = {
+            .name = com[i].name,
+            .pio = &vm->pio,
+            .port = com[i].port,
+            .irq = line(vm, com[i].irq),
+            .clock = &vm->clock,
+            .chr = vm->chrs[i],
+        };
+        int rc = own(vm, serial_create(&cfg, err));
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static bool want_debug_exit(const struct vm *vm)
+{
+    return vm->cfg->debug_exit;
+}
+
+static int make_debug_exit(struct vm *vm, struct err *err)
+{
+    const struct debug_exit_config cfg = {
+        .pio = &vm->pio,
+        .iobase = vm->cfg->debug_exit_port,
+        .iosize = vm->cfg->debug_exit_size,
+        .stop = vm_stop_sink(vm),
+    };
+    return own(vm, debug_exit_create(&cfg, err));
+}
+
+/* --- PCI and virtio --- */
+
+static int make_pci_host(struct vm *vm, struct err *err)
+{
+    vm->reset_port.stop = vm_stop_sink(vm);
+    const struct pci_host_config cfg = {
+        .pio = &vm->pio,
+        .mmio = &vm->mmio,
+        .intx = {line(vm, IRQ_PCI_FIRST), line(vm, IRQ_PCI_FIRST + 1)},
+        .reset_port = {&reset_port_io, &vm->reset_port},
+    };
+    vm->pci = pci_host_create(&cfg, err);
+    return own(vm, vm->pci ? pci_host_device(vm->pci) : NULL);
+}
+
+/* Put a virtio device on the bus that the user chose. The transport owns it from here, also when this fails. */
+static int plug_virtio(struct vm *vm, struct virtio *vd, enum virtio_bus bus, struct err *err)
+{
+    const struct switchboard *sb = &vm->accel.switchboard;
+    if (bus == VIRTIO_BUS_PCI)
+        return own(vm, virtio_pci_create(vd, vm->pci, vm->accel.intc, sb, &vm->events, err));
+    unsigned slot = vm->nvirtio_mmio++;
+    uint64_t base = VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_STRIDE;
+    return own(vm, virtio_mmio_create(vd, &vm->mmio, base, line(vm, VIRTIO_MMIO_GSI + slot), sb,
+                                      &vm->events, err));
+}
+
+static int make_disks(struct vm *vm, struct err *err)
+{
+    const struct block_env env = {&vm->loop, &vm->events};
+    for (unsigned i = 0; i < vm->cfg->ndisks; i++) {
+        const struct disk_config *disk = &vm->cfg->disks[i];
+        vm->blocks[i] = block_open(&disk->block, &env, err);
+        if (!vm->blocks[i])
+            return -EINVAL;
+        struct virtio *vd = virtio_blk_create(vm->blocks[i], disk->queues, &vm->gmem, err);
+        int rc = vd ? plug_virtio(vm, vd, disk->bus, err) : -ENOMEM;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* --- firmware --- */
+
+static int make_fw_cfg(struct vm *vm, struct err *err)
+{
+    const struct fw_cfg_config cfg = {
+        .pio = &vm->pio,
+        .gmem = &vm->gmem,
+        .ncpus = vm->cfg->smp,
+        .ram_size = vm->cfg->ram_size,
+    };
+    return own(vm, fw_cfg_create(&cfg, err));
+}
+
+int machine_write_tables(struct vm *vm, struct err *err)
+{
+    const struct acpi_config cfg = {
+        .ncpus = vm->cfg->smp,
+        .nvirtio_mmio = vm->nvirtio_mmio,
+        .com2 = vm->cfg->serials[1],
+    };
+    return acpi_build(&cfg, &vm->gmem, err);
+}
+
+/* --- the array --- */
+
+static const struct part {
+    const char *name;
+    bool (*wanted)(const struct vm *vm); /* NULL: always */
+    int (*make)(struct vm *vm, struct err *err);
+} board[] = {
+    {"pit", NULL, make_pit},
+    {"rtc", NULL, make_rtc},
+    {"i8042", NULL, make_i8042},
+    {"pm", NULL, make_pm},
+    {"serial ports", NULL, make_serials},
+    {"isa-debug-exit", want_debug_exit, make_debug_exit},
+    {"pci host", NULL, make_pci_host},
+    {"disks", NULL, make_disks},
+    {"fw_cfg", NULL, make_fw_cfg},
+};
+
+int machine_create(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(board); i++) {
+        if (board[i].wanted && !board[i].wanted(vm))
+            continue;
+        int rc = board[i].make(vm, err);
+        if (rc)
+            return rc < 0 && !err->msg[0] ? err_set(err, -rc, "create %s", board[i].name) : rc;
+    }
+    return 0;
+}
+
+void machine_reset(struct vm *vm)
+{
+    vm->reset_port.value = 0;
+    for (struct device *dev = vm->devices; dev; dev = dev->next) {
+        if (dev->ops->reset)
+            dev->ops->reset(dev);
+    }
+}
+
+void machine_destroy(struct vm *vm)
+{
+    while (vm->devices) {
+        struct device *dev = vm->devices;
+        vm->devices = dev->next;
+        dev->ops->fini(dev);
+    }
+    for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
+        block_close(vm->blocks[i]);
+    for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++)
+        chr_close(vm->chrs[i]);
+}

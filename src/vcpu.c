@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+//
+// vCPU threads and the one run loop. All vCPUs start, pause and end at a gate: `hold` closes it, each vCPU that notices goes there and waits.
+// hold is stored before the kick, and the loop looks at it after run() came back, so no request is missed.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/vm.h"
+
+/* Wait at the gate. False when the vCPU should end. */
+static bool pass_gate(struct vm *vm)
+{
+    pthread_mutex_lock(&vm->gate_lock);
+    vm->parked++;
+    pthread_cond_signal(&vm->all_parked);
+    while (atomic_load(&vm->hold) && !atomic_load(&vm->leaving))
+        pthread_cond_wait(&vm->gate_opened, &vm->gate_lock);
+    vm->parked--;
+    pthread_mutex_unlock(&vm->gate_lock);
+    return !atomic_load(&vm->leaving);
+}
+
+static void *vcpu_main(void *arg)
+{
+    const struct vcpu_thread *t = arg;
+    struct vm *vm = t->vm;
+    struct vcpu *v = t->vcpu;
+    struct vm_exit exit;
+
+    while (!atomic_load(&vm->hold) || pass_gate(vm)) {
+        v->accel->ops->run(v, &exit);
+        v->exits[exit.kind]++;
+        exit_handle(vm, v, &exit);
+    }
+    return NULL;
+}
+
+static int start_thread(struct vcpu_thread *t)
+{
+    /* Signals for the process go to the event loop; a vCPU thread takes only its engine's kick. */
+    sigset_t all, before;
+    sigfillset(&all);
+    sigdelset(&all, SIGUSR1);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&t->thread, NULL, vcpu_main, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!rc) {
+        char name[16];
+        snprintf(name, sizeof name, "vcpu%u", t->vcpu->id);
+        pthread_setname_np(t->thread, name);
+    }
+    return rc;
+}
+
+int vcpus_start(struct vm *vm, struct err *err)
+{
+    atomic_store(&vm->hold, true);
+    if (!vm->vcpus)
+        return 0;
+    vm->threads = calloc(vm->accel.nvcpus, sizeof vm->threads[0]);
+    if (!vm->threads)
+        return err_set(err, ENOMEM, "out of memory for %u vCPU threads", vm->accel.nvcpus);
+    for (unsigned i = 0; i < vm->accel.nvcpus; i++) {
+        vm->threads[i] = (struct vcpu_thread){.vm = vm, .vcpu = &vm->vcpus[i]};
+        int rc = start_thread(&vm->threads[i]);
+        if (rc)
+            return err_set_errno(err, rc, "-smp: start the thread of vCPU %u", i);
+        vm->nthreads++;
+    }
+    return 0;
+}
+
+void vcpus_hold(struct vm *vm)
+{
+    atomic_store(&vm->hold, true);
+    for (unsigned i = 0; i < vm->nthreads; i++)
+        vm->accel.ops->kick(&vm->vcpus[i]);
+}
+
+void vcpus_wait_held(struct vm *vm)
+{
+    pthread_mutex_lock(&vm->gate_lock);
+    while (vm->parked < vm->nthreads)
+        pthread_cond_wait(&vm->all_parked, &vm->gate_lock);
+    pthread_mutex_unlock(&vm->gate_lock);
+}
+
+void vcpus_release(struct vm *vm)
+{
+    pthread_mutex_lock(&vm->gate_lock);
+    atomic_store(&vm->hold, false);
+    pthread_cond_broadcast(&vm->gate_opened);
+    pthread_mutex_unlock(&vm->gate_lock);
+}
+
+void vcpus_end(struct vm *vm)
+{
+    vcpus_hold(vm);
+    pthread_mutex_lock(&vm->gate_lock);
+    atomic_store(&vm->leaving, true);
+    pthread_cond_broadcast(&vm->gate_opened);
+    pthread_mutex_unlock(&vm->gate_lock);
+    for (unsigned i = 0; i < vm->nthreads; i++)
+        pthread_join(vm->threads[i].thread, NULL);
+    vm->nthreads = 0;
+    free(vm->threads);
+    vm->threads = NULL;
+}

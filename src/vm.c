@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT
+//
+// The life of a machine: set-up in order, boot, the serving loop, restart, the end. See src/vm.h.
+//
+// Order of set-up: event loop and clock → RAM → engine and VM → board (buses, devices, backends) → boot plan → vCPUs → boot (RAM contents,
+// firmware tables, registers) → threads at the gate → raw terminal → go. A reset repeats from "boot" after resetting devices and engine.
+#include "src/vm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "layout.h"
+#include "log.h"
+#include "util.h"
+
+/* --- requests to stop --- */
+
+void vm_request_stop(void *opaque, enum stop_cause cause, unsigned code)
+{
+    struct vm *vm = opaque;
+    unsigned none = 0;
+    if (!atomic_compare_exchange_strong(&vm->stop, &none, (unsigned)cause | code << 8))
+        return;
+    vcpus_hold(vm);
+    evloop_wake(&vm->loop);
+}
+
+struct stop_sink vm_stop_sink(struct vm *vm)
+{
+    return (struct stop_sink){vm_request_stop, vm};
+}
+
+static enum stop_cause stop_cause_of(unsigned stop)
+{
+    return stop & 0xff;
+}
+
+/* --- time and signals of the event loop --- */
+
+static struct itimerspec absolute_time(uint64_t ns)
+{
+    return (struct itimerspec){
+        .it_value = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)},
+    };
+}
+
+/* The clock's earliest deadline moved: the timerfd follows. Under the device lock, on any thread. */
+static void on_rearm(void *opaque, uint64_t deadline_ns)
+{
+    struct vm *vm = opaque;
+    struct itimerspec when = {0};
+    if (deadline_ns != CLOCK_NEVER)
+        when = absolute_time(vm->clock.base_ns + deadline_ns);
+    timerfd_settime(vm->timer_watch.fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* Due timers fire in vm_run's loop, after any wake-up. */
+static void on_timer(void *self, uint32_t events)
+{
+    (void)events;
+    struct vm *vm = self;
+    uint64_t n;
+    if (read(vm->timer_watch.fd, &n, sizeof n) < 0)
+        return; /* re-armed meanwhile */
+}
+
+static void on_timeout(void *self, uint32_t events)
+{
+    (void)events;
+    vm_request_stop(self, STOP_TIMEOUT, 0);
+}
+
+static void on_signal(void *self, uint32_t events)
+{
+    (void)events;
+    struct vm *vm = self;
+    struct signalfd_siginfo info;
+    if (read(vm->signal_watch.fd, &info, sizeof info) == sizeof info)
+        vm_request_stop(vm, STOP_SIGNAL, info.ssi_signo);
+}
+
+static int add_watch(struct vm *vm, struct fd_watch *w, int fd, void (*ready)(void *, uint32_t),
+                     const char *what, struct err *err)
+{
+    *w = (struct fd_watch){.fd = fd, .events = EPOLLIN, .ready = ready, .self = vm};
+    int rc = fd < 0 ? -errno : evloop_add(&vm->loop, w);
+    return rc ? err_set_errno(err, -rc, "create the %s", what) : 0;
+}
+
+static int watch_signals(struct vm *vm, struct err *err)
+{
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
+    sigaddset(&ends, SIGQUIT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+    return add_watch(vm, &vm->signal_watch, fd, on_signal, "signal descriptor", err);
+}
+
+static int watch_timeout(struct vm *vm, struct err *err)
+{
+    if (!vm->cfg->timeout_s)
+        return 0;
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    int rc = add_watch(vm, &vm->timeout_watch, fd, on_timeout, "-timeout timer", err);
+    struct itimerspec when = {.it_value.tv_sec = vm->cfg->timeout_s};
+    if (!rc)
+        timerfd_settime(fd, 0, &when, NULL);
+    return rc;
+}
+
+static void wake_loop(void *opaque)
+{
+    struct vm *vm = opaque;
+    evloop_wake(&vm->loop);
+}
+
+static int init_loop(struct vm *vm, struct err *err)
+{
+    int rc = evloop_init(&vm->loop, err);
+    if (rc)
+        return rc;
+    event_queue_init(&vm->events, wake_loop, vm);
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    rc = add_watch(vm, &vm->timer_watch, fd, on_timer, "guest timer", err);
+    if (!rc)
+        rc = watch_signals(vm, err);
+    if (!rc)
+        rc = watch_timeout(vm, err);
+    clock_init_host(&vm->clock, on_rearm, vm);
+    return rc;
+}
+
+/* --- engine --- */
+
+static int try_accel(struct vm *vm, const char *name, struct err *err)
+{
+    vm->accel = (struct accel){
+        .ops = accel_find(name, err),
+        .gmem = &vm->gmem,
+        .loop = &vm->loop,
+        .nvcpus = vm->cfg->smp,
+    };
+    if (!vm->accel.ops)
+        return -EINVAL;
+    return vm->accel.ops->vm_init(&vm->accel, err);
+}
+
+/* The first of the listed engines that works; going past one is said aloud. */
+static int choose_accel(struct vm *vm, struct err *err)
+{
+    int rc = -EINVAL;
+    for (unsigned i = 0; i < vm->cfg->naccels; i++) {
+        struct err why = {0};
+        rc = try_accel(vm, vm->cfg->accels[i], &why);
+        if (!rc) {
+            log_msg(LOG_ACCEL, "engine %s", vm->accel.ops->name);
+            return 0;
+        }
+        vm->accel.ops = NULL;
+        if (i + 1 < vm->cfg->naccels)
+            log_warn("%s; trying %s", why.msg, vm->cfg->accels[i + 1]);
+        else
+            *err = why;
+    }
+    return rc;
+}
+
+static int create_vcpus(struct vm *vm, struct err *err)
+{
+    if (!(vm->accel.ops->caps & ACCEL_CAP_CPU))
+        return 0;
+    vm->vcpus = calloc(vm->accel.nvcpus, sizeof vm->vcpus[0]);
+    if (!vm->vcpus)
+        return err_set(err, ENOMEM, "out of memory for %u vCPUs", vm->accel.nvcpus);
+    vm->accel.vcpus = vm->vcpus;
+    int rc = 0;
+    for (unsigned i = 0; i < vm->accel.nvcpus && !rc; i++) {
+        vm->vcpus[i] = (struct vcpu){.id = i, .accel = &vm->accel};
+        rc = vm->accel.ops->vcpu_init(&vm->vcpus[i], err);
+    }
+    return rc;
+}
+
+/* --- set-up --- */
+
+static int plan_boot(struct vm *vm, struct err *err)
+{
+    const struct config *cfg = vm->cfg;
+    const struct boot_request req = {
+        .kernel = cfg->kernel,
+        .initrd = cfg->initrd,
+        .cmdline = cfg->append,
+        .ram_size = cfg->ram_size,
+        .rsdp = ACPI_TABLES,
+        .unpack = cfg->unpack,
+    };
+    return boot_plan_make(&req, &vm->plan, err);
+}
+
+int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
+{
+    *vm = (struct vm){.cfg = cfg, .loop = {.epoll_fd = -1, .wake_fd = -1}};
+    pthread_mutex_init(&vm->lock, NULL);
+    pthread_mutex_init(&vm->gate_lock, NULL);
+    pthread_cond_init(&vm->gate_opened, NULL);
+    pthread_cond_init(&vm->all_parked, NULL);
+    bus_init(&vm->pio, "pio", 0x10000);
+    bus_init(&vm->mmio, "mmio", 0);
+
+    int rc = plan_boot(vm, err);
+    if (!rc)
+        rc = init_loop(vm, err);
+    if (!rc)
+        rc = gmem_init(&vm->gmem, cfg->ram_size, RAM_HOLE_START, RAM_HOLE_END, err);
+    if (!rc)
+        rc = choose_accel(vm, err);
+    if (!rc)
+        rc = machine_create(vm, err);
+    if (!rc)
+        rc = create_vcpus(vm, err);
+    return rc;
+}
+
+/* Kernel, tables and registers in place for the first instruction. */
+static int boot(struct vm *vm, struct err *err)
+{
+    int rc = boot_apply(&vm->plan, &vm->gmem, err);
+    if (!rc)
+        rc = machine_write_tables(vm, err);
+    if (!rc && vm->vcpus)
+        rc = vm->accel.ops->set_state(&vm->vcpus[0], &vm->plan.cpu, err);
+    return rc;
+}
+
+/* The guest asked for a reset: power-on state everywhere, then boot again. vCPUs are at the gate. */
+static int restart(struct vm *vm, struct err *err)
+{
+    pthread_mutex_lock(&vm->lock);
+    machine_reset(vm);
+    pthread_mutex_unlock(&vm->lock);
+    gmem_zero(&vm->gmem);
+    int rc = vm->accel.ops->reset(&vm->accel, err);
+    return rc ? rc : boot(vm, err);
+}
+
+static int write_pidfile(struct vm *vm, struct err *err)
+{
+    const char *path = vm->cfg->pidfile;
+    if (!path)
+        return 0;
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return err_set_errno(err, errno, "-pidfile: create '%s'", path);
+    fprintf(f, "%d\n", (int)getpid());
+    if (fclose(f))
+        return err_set_errno(err, errno, "-pidfile: write '%s'", path);
+    vm->pidfile_written = true;
+    return 0;
+}
+
+/* --- running --- */
+
+static void serve_once(struct vm *vm)
+{
+    evloop_run_once(&vm->loop, -1);
+    pthread_mutex_lock(&vm->lock);
+    event_queue_run(&vm->events);
+    clock_fire_due(&vm->clock);
+    pthread_mutex_unlock(&vm->lock);
+}
+
+/* Serve until a stop that is not answered by a restart. */
+static int serve(struct vm *vm, struct err *err)
+{
+    for (;;) {
+        while (!atomic_load(&vm->stop))
+            serve_once(vm);
+        if (stop_cause_of(atomic_load(&vm->stop)) != STOP_RESET || vm->cfg->no_reboot)
+            return 0;
+        vcpus_wait_held(vm);
+        int rc = restart(vm, err);
+        if (rc)
+            return rc;
+        atomic_store(&vm->stop, 0);
+        vcpus_release(vm);
+    }
+}
+
+/* One line for every end that a script should hear about. */
+static void say_why(const struct vm *vm, enum stop_cause cause, unsigned code)
+{
+    switch (cause) {
+    case STOP_TRIPLE_FAULT:
+        fprintf(stderr, "minivmm: %s on vCPU %u\n", stop_describe(cause), code);
+        break;
+    case STOP_TIMEOUT:
+        fprintf(stderr, "minivmm: -timeout of %u s passed\n", vm->cfg->timeout_s);
+        break;
+    case STOP_SIGNAL:
+        fprintf(stderr, "minivmm: %s %u (%s)\n", stop_describe(cause), code, strsignal((int)code));
+        break;
+    default:
+        break;
+    }
+}
+
+int vm_run(struct vm *vm, struct err *err)
+{
+    int rc = boot(vm, err);
+    if (!rc)
+        rc = vcpus_start(vm, err);
+    if (!rc)
+        rc = write_pidfile(vm, err);
+    if (!rc)
+        rc = tty_raw(err);
+    if (rc)
+        return rc;
+
+    vcpus_release(vm);
+    rc = serve(vm, err);
+    vcpus_end(vm);
+    tty_restore();
+    report_exits(vm);
+    if (rc)
+        return rc;
+    unsigned stop = atomic_load(&vm->stop);
+    say_why(vm, stop_cause_of(stop), stop >> 8);
+    return stop_exit_status(stop_cause_of(stop), stop >> 8);
+}
+
+/* --- the end --- */
+
+static void close_watch(struct vm *vm, struct fd_watch *w)
+{
+    if (!w->added)
+        return;
+    evloop_remove(&vm->loop, w);
+    close(w->fd);
+}
+
+void vm_destroy(struct vm *vm)
+{
+    vcpus_end(vm);
+    pthread_mutex_lock(&vm->lock);
+    machine_destroy(vm);
+    pthread_mutex_unlock(&vm->lock);
+    for (unsigned i = 0; vm->vcpus && i < vm->accel.nvcpus; i++)
+        vm->accel.ops->vcpu_fini(&vm->vcpus[i]);
+    free(vm->vcpus);
+    if (vm->accel.ops)
+        vm->accel.ops->vm_fini(&vm->accel);
+    gmem_fini(&vm->gmem);
+    boot_plan_free(&vm->plan);
+    close_watch(vm, &vm->timeout_watch);
+    close_watch(vm, &vm->signal_watch);
+    close_watch(vm, &vm->timer_watch);
+    evloop_fini(&vm->loop);
+    if (vm->pidfile_written)
+        unlink(vm->cfg->pidfile);
+}

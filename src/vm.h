@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//
+// One virtual machine: everything that the configuration made, and its life from creation to exit status.
+// Private to src/: devices, loaders and engines never see it.
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "accel.h"
+#include "block.h"
+#include "bus.h"
+#include "chr.h"
+#include "clock.h"
+#include "config.h"
+#include "device.h"
+#include "event.h"
+#include "evloop.h"
+#include "gmem.h"
+#include "loader.h"
+#include "devices/reset_port.h"
+#include "pci.h"
+#include "stop.h"
+
+struct vcpu_thread {
+    pthread_t thread;
+    struct vm *vm;
+    struct vcpu *vcpu;
+};
+
+struct vm {
+    const struct config *cfg;
+
+    /* Taken around every device access, event and timer; the outermost lock. */
+    pthread_mutex_t lock;
+
+    struct gmem gmem;
+    struct bus pio, mmio;
+    struct clock clock;
+    struct evloop loop;
+    struct event_queue events;
+    struct fd_watch timer_watch, signal_watch, timeout_watch;
+
+    struct accel accel;
+    struct vcpu *vcpus;           /* cfg->smp of them; none without a CPU */
+    struct boot_plan plan;
+
+    /* Backends, closed after the devices that use them. */
+    struct chr *chrs[CONFIG_MAX_SERIALS];
+    struct block *blocks[CONFIG_MAX_DISKS];
+
+    /* The board's (machine_pc.c). */
+    struct device *devices;       /* newest first, which is the order of teardown */
+    struct pci_host *pci;
+    struct reset_port reset_port;
+    unsigned nvirtio_mmio;
+
+    /* vCPU threads (vcpu.c). Guarded by gate_lock, a leaf, except the atomics. */
+    struct vcpu_thread *threads;
+    unsigned nthreads, parked;
+    pthread_mutex_t gate_lock;
+    pthread_cond_t gate_opened, all_parked;
+    atomic_bool hold;             /* vCPUs go to the gate and wait there */
+    atomic_bool leaving;          /* ... and end */
+
+    atomic_uint stop;             /* 0 while running; else cause | code << 8: the first request wins */
+    uint64_t start_ns;
+    bool pidfile_written;
+};
+
+/*
+ * Build the machine. Order: engine and VM, RAM, buses, board array, boot plan, vCPUs; failures unwind backwards through vm_destroy.
+ */
+int vm_create(struct vm *vm, const struct config *cfg, struct err *err);
+
+/* Boot and serve until something ends the machine. Returns the exit status; on set-up failure -errno and err. */
+int vm_run(struct vm *vm, struct err *err);
+
+void vm_destroy(struct vm *vm);
+
+/* For stop_sink. Any thread. */
+void vm_request_stop(void *opaque, enum stop_cause cause, unsigned code);
+struct stop_sink vm_stop_sink(struct vm *vm);
+
+/* vcpu.c: the threads. Created at the gate (paused). */
+int vcpus_start(struct vm *vm, struct err *err);
+void vcpus_hold(struct vm *vm);     /* ask all to come to the gate; any thread; does not wait */
+void vcpus_wait_held(struct vm *vm); /* wait until all are there; not on a vCPU thread */
+void vcpus_release(struct vm *vm);
+void vcpus_end(struct vm *vm);      /* hold, end, join */
+
+/* exit.c: answer one exit. On the vCPU's thread. */
+void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit);
+
+/* machine_pc.c */
+int machine_create(struct vm *vm, struct err *err);
+int machine_write_tables(struct vm *vm, struct err *err); /* firmware tables into guest RAM, at each boot */
+void machine_reset(struct vm *vm);
+void machine_destroy(struct vm *vm);
+
+/* report.c: totals under -d exits. */
+void report_exits(const struct vm *vm);

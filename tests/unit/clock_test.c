@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+//
+// Clocks, timers and the event queue: order, cancellation, no endless firing.
+#include <check.h>
+
+#include "clock.h"
+#include "event.h"
+
+static struct clock clk;
+static unsigned fired[8], nfired;
+static uint64_t fired_at[8];
+
+struct probe {
+    struct timer timer;
+    unsigned id;
+    uint64_t again_ns; /* re-arm this much after the deadline */
+    struct timer *cancels;
+};
+
+static void on_fire(void *self)
+{
+    struct probe *p = self;
+    fired_at[nfired % 8] = clock_now_ns(&clk);
+    fired[nfired++ % 8] = p->id;
+    if (p->again_ns)
+        timer_arm(&p->timer, p->timer.deadline_ns + p->again_ns);
+    if (p->cancels)
+        timer_cancel(p->cancels);
+}
+
+static void setup_probe(struct probe *p, unsigned id)
+{
+    *p = (struct probe){.id = id};
+    timer_init(&p->timer, &clk, on_fire, p);
+}
+
+static void setup(void)
+{
+    clock_init_stepped(&clk, 1000);
+    nfired = 0;
+}
+
+START_TEST(clock_fires_in_deadline_order_at_the_deadline)
+{
+    struct probe a, b;
+    setup_probe(&a, 1);
+    setup_probe(&b, 2);
+    timer_arm(&a.timer, 200);
+    timer_arm(&b.timer, 100);
+    clock_step(&clk, 99);
+    ck_assert_uint_eq(nfired, 0);
+    clock_step(&clk, 500);
+    ck_assert_uint_eq(nfired, 2);
+    ck_assert_uint_eq(fired[0], 2);
+    ck_assert_uint_eq(fired_at[0], 100);
+    ck_assert_uint_eq(fired_at[1], 200);
+    ck_assert_uint_eq(clock_now_ns(&clk), 599);
+    ck_assert_uint_eq(clock_wall_ns(&clk), 1599);
+}
+END_TEST
+
+START_TEST(clock_equal_deadlines_fire_in_arming_order)
+{
+    struct probe a, b;
+    setup_probe(&a, 1);
+    setup_probe(&b, 2);
+    timer_arm(&b.timer, 50);
+    timer_arm(&a.timer, 50);
+    clock_step(&clk, 50);
+    ck_assert_uint_eq(fired[0], 2);
+    ck_assert_uint_eq(fired[1], 1);
+}
+END_TEST
+
+START_TEST(clock_periodic_timer_does_not_drift)
+{
+    struct probe p;
+    setup_probe(&p, 1);
+    p.again_ns = 7;
+    timer_arm(&p.timer, 7);
+    clock_step(&clk, 7000);
+    ck_assert_uint_eq(nfired, 1000);
+    ck_assert_uint_eq(p.timer.deadline_ns, 7007);
+}
+END_TEST
+
+START_TEST(clock_one_pass_fires_a_past_timer_once)
+{
+    struct probe p;
+    setup_probe(&p, 1);
+    clock_step(&clk, 1000);
+    p.again_ns = 1; /* still in the past */
+    timer_arm(&p.timer, 10);
+    clock_fire_due(&clk);
+    ck_assert_uint_eq(nfired, 1);
+    ck_assert(p.timer.armed);
+    clock_fire_due(&clk);
+    ck_assert_uint_eq(nfired, 2);
+}
+END_TEST
+
+START_TEST(clock_handler_may_cancel_another_due_timer)
+{
+    struct probe a, b;
+    setup_probe(&a, 1);
+    setup_probe(&b, 2);
+    a.cancels = &b.timer;
+    timer_arm(&a.timer, 10);
+    timer_arm(&b.timer, 10);
+    clock_step(&clk, 10);
+    ck_assert_uint_eq(nfired, 1);
+    ck_assert_uint_eq(clock_next_deadline_ns(&clk), CLOCK_NEVER);
+}
+END_TEST
+
+START_TEST(clock_moving_an_armed_timer_leaves_one_deadline)
+{
+    struct probe a;
+    setup_probe(&a, 1);
+    timer_arm(&a.timer, 10);
+    timer_arm(&a.timer, 30);
+    clock_step(&clk, 20);
+    ck_assert_uint_eq(nfired, 0);
+    clock_step(&clk, 20);
+    ck_assert_uint_eq(nfired, 1);
+}
+END_TEST
+
+static struct event_queue queue;
+static unsigned wakes, events_seen;
+
+static void on_wake(void *opaque)
+{
+    (void)opaque;
+    wakes++;
+}
+
+static void on_event(void *self)
+{
+    (void)self;
+    events_seen++;
+}
+
+static void post_again(void *self)
+{
+    events_seen++;
+    event_post(self);
+}
+
+START_TEST(event_posted_twice_fires_once)
+{
+    struct event ev;
+    wakes = events_seen = 0;
+    event_queue_init(&queue, on_wake, NULL);
+    event_init(&ev, &queue, on_event, NULL);
+    event_post(&ev);
+    event_post(&ev);
+    ck_assert_uint_eq(wakes, 1);
+    ck_assert_uint_eq(event_queue_run(&queue), 1);
+    ck_assert_uint_eq(event_queue_run(&queue), 0);
+    event_post(&ev);
+    ck_assert_uint_eq(event_queue_run(&queue), 1);
+    event_queue_fini(&queue);
+}
+END_TEST
+
+START_TEST(event_that_posts_itself_waits_for_the_next_run)
+{
+    struct event ev;
+    events_seen = 0;
+    event_queue_init(&queue, on_wake, NULL);
+    event_init(&ev, &queue, post_again, &ev);
+    event_post(&ev);
+    ck_assert_uint_eq(event_queue_run(&queue), 1);
+    ck_assert_uint_eq(events_seen, 1);
+    event_cancel(&ev);
+    ck_assert_uint_eq(event_queue_run(&queue), 0);
+    event_queue_fini(&queue);
+}
+END_TEST
+
+START_TEST(event_cancel_of_the_last_keeps_the_queue_whole)
+{
+    struct event a, b, c;
+    events_seen = 0;
+    event_queue_init(&queue, on_wake, NULL);
+    event_init(&a, &queue, on_event, NULL);
+    event_init(&b, &queue, on_event, NULL);
+    event_init(&c, &queue, on_event, NULL);
+    event_post(&a);
+    event_post(&b);
+    event_cancel(&b);
+    event_post(&c);
+    ck_assert_uint_eq(event_queue_run(&queue), 2);
+    event_queue_fini(&queue);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("clock and events");
+    TCase *t = tcase_create("clock");
+    tcase_add_checked_fixture(t, setup, NULL);
+    tcase_add_test(t, clock_fires_in_deadline_order_at_the_deadline);
+    tcase_add_test(t, clock_equal_deadlines_fire_in_arming_order);
+    tcase_add_test(t, clock_periodic_timer_does_not_drift);
+    tcase_add_test(t, clock_one_pass_fires_a_past_timer_once);
+    tcase_add_test(t, clock_handler_may_cancel_another_due_timer);
+    tcase_add_test(t, clock_moving_an_armed_timer_leaves_one_deadline);
+    tcase_add_test(t, event_posted_twice_fires_once);
+    tcase_add_test(t, event_that_posts_itself_waits_for_the_next_run);
+    tcase_add_test(t, event_cancel_of_the_last_keeps_the_queue_whole);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
