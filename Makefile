@@ -7,6 +7,8 @@
 #   make docs     regenerate the generated parts of README.md and docs/
 
 CC ?= gcc
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)	$(2)")
 B := build
 PKGS := libelf liburing liblz4 libzstd zlib liblzma
 WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -29,14 +31,17 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test
 all: minivmm
 
 minivmm: $(OBJ)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB_OBJ) $(LIB_OBJ)
-	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
 unit: $(UNIT)
 
@@ -56,27 +61,30 @@ guests: $(GUESTS)
 
 $(GB)/%_real.img: $(GS)/%_real.S $(GS)/guest.h
 	@mkdir -p $(@D)
-	gcc -m32 -c -o $@.o $<
-	$(GUEST_LD) -m elf_i386 -Ttext=0x7c00 --oformat=binary -e _start -o $@ $@.o
+	$(call say,GUEST,$@)
+	$(Q)gcc -m32 -c -o $@.o $<
+	$(Q)$(GUEST_LD) -m elf_i386 -Ttext=0x7c00 --oformat=binary -e _start -o $@ $@.o
 
 define guest_objects
 $(GB)/$(1)/%.c.o: $(GS)/%.c $(GS)/guest.h
 	@mkdir -p $$(@D)
-	gcc $$($(1)) -c -o $$@ $$<
+	$(Q)gcc $$($(1)) -c -o $$@ $$<
 $(GB)/$(1)/%.S.o: $(GS)/%.S $(GS)/guest.h
 	@mkdir -p $$(@D)
-	gcc $$($(1)) -c -o $$@ $$<
+	$(Q)gcc $$($(1)) -c -o $$@ $$<
 endef
 $(eval $(call guest_objects,guest32))
 $(eval $(call guest_objects,guest64))
 .SECONDARY:
 
 $(GB)/%_protected.img: $(GB)/guest32/%_protected.c.o $(GUEST_LIB:%=$(GB)/guest32/%.o) $(GS)/guest.ld
-	$(GUEST_LD) -m elf_i386 -T $(GS)/guest.ld -o $@ $(filter %.o,$^)
+	$(call say,GUEST,$@)
+	$(Q)$(GUEST_LD) -m elf_i386 -T $(GS)/guest.ld -o $@ $(filter %.o,$^)
 
 $(GB)/%_long.img: $(GB)/guest64/%_long.c.o $(GUEST_LIB:%=$(GB)/guest64/%.o) $(GS)/guest.ld
-	$(GUEST_LD) -m elf_x86_64 -T $(GS)/guest.ld -o $@.elf $(filter %.o,$^)
-	objcopy -O binary $@.elf $@
+	$(call say,GUEST,$@)
+	$(Q)$(GUEST_LD) -m elf_x86_64 -T $(GS)/guest.ld -o $@.elf $(filter %.o,$^)
+	$(Q)objcopy -O binary $@.elf $@
 
 clean:
 	rm -rf $(B)/src $(B)/devices $(B)/loader $(B)/tests $(B)/guest-images minivmm

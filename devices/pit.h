@@ -41,8 +41,9 @@ struct pit_channel_regs {
     bool cr_written, null_count;
 
     /*
-     * Counting element. It took the count `ce` and has since counted `elapsed` ticks up to start_tick, and one more with every
-     * tick after that while it counts. `load_tick` is when it takes cr next, if load_pending.
+     * Counting element. It took the count `ce` and has since counted `elapsed` ticks up to
+     * start_tick, and one more with every tick after that while it counts. `load_tick` is when it
+     * takes cr next, if load_pending.
      */
     bool loaded, halted;
     bool load_pending, load_low_half;

@@ -32,7 +32,7 @@
 struct pm_regs {
     uint16_t pm1_sts, pm1_en, pm1_cnt;
     uint8_t gpe0[GPE0_LEN]; /* status, then enables */
-    uint64_t seen_half;     /* how many times the timer's bit 31 had turned over when last looked at */
+    uint64_t seen_half;     /* turns of the timer's bit 31 already seen */
 };
 
 struct pm_config {

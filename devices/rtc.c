@@ -263,7 +263,7 @@ static uint64_t next_event_ns(const struct rtc *rtc)
         return at;
 
     uint64_t update = rtc->now_ns + (NS_PER_S - second_fraction_ns(rtc));
-    if (!(r->cmos[REG_B] & B_UIE) && !r->held) { /* held time moves at the update: look again then */
+    if (!(r->cmos[REG_B] & B_UIE) && !r->held) { /* held time moves then */
         uint64_t alarm = next_alarm(r, r->seen_second);
         update = alarm == UINT64_MAX ? CLOCK_NEVER
                                      : update + (alarm - r->seen_second - 1) * NS_PER_S;

@@ -16,7 +16,8 @@
 
 struct rtc_regs {
     uint8_t index;     /* the byte that port 0x71 shows */
-    uint8_t cmos[128]; /* time bytes (0-9, century) count only while `held`; A and B as written; C the flags */
+    /* The time bytes count only while `held`. Registers A and B as written, C has the flags. */
+    uint8_t cmos[128];
 
     /* RTC seconds are those of wall time, shifted by shift_ns (below one second), plus offset_s. */
     int64_t offset_s;

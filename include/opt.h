@@ -42,7 +42,7 @@ struct opt_keys;
 struct opt_row {
     const char *name;    /* without dashes; NULL ends the table */
     const char *metavar; /* stands for the value; NULL: none, or (OPT_CHOICE) the choices speak */
-    const char *help;    /* plain sentences; NULL: not shown */
+    const char *help;    /* plain sentences; NULL: works, but is not shown */
     unsigned group;      /* index in opt_table.groups */
     enum opt_kind kind;
     size_t offset;       /* of the field, in the target */

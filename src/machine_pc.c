@@ -15,6 +15,7 @@
 #include "devices/rtc.h"
 #include "devices/serial.h"
 #include "devices/virtio/blk.h"
+#include "loader/bootparams.h"
 #include "layout.h"
 #include "src/vm.h"
 #include "util.h"
@@ -49,7 +50,7 @@ static int make_rtc(struct vm *vm, struct err *err)
         .clock = &vm->clock,
         .irq = line(vm, IRQ_RTC),
         .ram_size = vm->cfg->ram_size,
-        .ncpus = vm->cfg->smp,
+        .cpus = vm->cfg->smp,
     };
     return own(vm, rtc_create(&cfg, err));
 }
@@ -164,13 +165,21 @@ static int make_disks(struct vm *vm, struct err *err)
 
 static int make_fw_cfg(struct vm *vm, struct err *err)
 {
+    struct memmap_entry map[MEMMAP_MAX];
+    struct fw_cfg_e820 e820[MEMMAP_MAX];
+    unsigned n = memmap_make(vm->cfg->ram_size, map);
+    for (unsigned i = 0; i < n; i++)
+        e820[i] = (struct fw_cfg_e820){map[i].base, map[i].size, map[i].type};
     const struct fw_cfg_config cfg = {
         .pio = &vm->pio,
         .gmem = &vm->gmem,
         .ncpus = vm->cfg->smp,
         .ram_size = vm->cfg->ram_size,
+        .e820 = e820,
+        .ne820 = n,
     };
-    return own(vm, fw_cfg_create(&cfg, err));
+    struct fw_cfg *fw = fw_cfg_create(&cfg, err);
+    return own(vm, fw ? fw_cfg_device(fw) : NULL);
 }
 
 int machine_write_tables(struct vm *vm, struct err *err)
@@ -178,7 +187,10 @@ int machine_write_tables(struct vm *vm, struct err *err)
     const struct acpi_config cfg = {
         .ncpus = vm->cfg->smp,
         .nvirtio_mmio = vm->nvirtio_mmio,
+        .pci = true,
+        .com1 = vm->cfg->serials[0],
         .com2 = vm->cfg->serials[1],
+        .fw_cfg = true,
     };
     return acpi_build(&cfg, &vm->gmem, err);
 }

@@ -115,13 +115,13 @@ static bool has_key_name(const struct opt_keys *keys, const struct opt_row *row)
     return !keys->first_always || strcmp(row->name, keys->first);
 }
 
-/* "a, b, c" of all keys. */
+/* "a, b, c" of all keys that help shows. */
 static const char *list_keys(const struct opt_keys *keys, char *buf, size_t len)
 {
     size_t n = 0;
     buf[0] = '\0';
     for (const struct opt_row *row = keys->rows; row->name && n < len; row++) {
-        if (has_key_name(keys, row))
+        if (row->help && has_key_name(keys, row))
             n += (size_t)snprintf(buf + n, len - n, "%s%s", n ? ", " : "", row->name);
     }
     return buf;

@@ -24,6 +24,8 @@ const struct host_io host_io_system = {
 struct host_piece host_op_piece(const struct host_op *op)
 {
     uint64_t off = op->off + op->moved;
+    if (!op->niov)
+        return (struct host_piece){.off = off};
     if (op->part.iov_len)
         return (struct host_piece){.iov = &op->part, .niov = 1, .off = off};
     unsigned left = op->niov - op->index;

@@ -190,6 +190,17 @@ static bool find_discard(const struct image *img)
     return !fallocate(img->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, beyond, PAGE);
 }
 
+/* A guest that writes to a qcow2 file as if it were a disk destroys it. The file's first bytes may be
+ * the guest's own doing, so they never decide how the image is read. */
+static void warn_of_format(const struct image *img)
+{
+    static const char qcow2[4] = {'Q', 'F', 'I', '\xfb'};
+    char start[sizeof qcow2];
+    if (pread(img->fd, start, sizeof start, 0) == sizeof start && !memcmp(start, qcow2, sizeof start))
+        log_warn("disk '%s' looks like a qcow2 image and is used as a raw disk; "
+                 "qemu-img convert -O raw makes one", img->path);
+}
+
 int image_open(struct image *img, const struct block_config *cfg, struct err *err)
 {
     bool writable = !cfg->read_only && !cfg->snapshot;
@@ -205,6 +216,7 @@ int image_open(struct image *img, const struct block_config *cfg, struct err *er
         image_close(img);
         return r;
     }
+    warn_of_format(img);
     if (cfg->cache == BLK_CACHE_NONE)
         try_direct(img);
     img->can_discard = writable && find_discard(img);

@@ -26,7 +26,7 @@ struct threads {
     pthread_mutex_t lock; /* what follows */
     pthread_cond_t work, done;
     struct host_op_list queue, finished;
-    unsigned idle;
+    unsigned queued, idle;
     bool stop;
 };
 
@@ -80,6 +80,7 @@ static void *thread_main(void *self)
             t->idle--;
             continue;
         }
+        t->queued--;
         pthread_mutex_unlock(&t->lock);
         perform(t, op);
         give_back(t, op);
@@ -133,17 +134,16 @@ static void threads_commit(struct engine *eng)
         work_here(t);
         return;
     }
-    unsigned added = 0;
     struct host_op *op;
     pthread_mutex_lock(&t->lock);
     while ((op = host_op_list_take(&t->started))) {
         host_op_list_add(&t->queue, op);
         pthread_cond_signal(&t->work);
-        added++;
+        t->queued++;
     }
-    unsigned idle = t->idle;
+    unsigned wanted = t->queued > t->idle ? t->queued - t->idle : 0;
     pthread_mutex_unlock(&t->lock);
-    while (added-- > idle && t->nthreads < THREADS_MAX && !start_thread(t))
+    while (wanted-- && t->nthreads < THREADS_MAX && !start_thread(t))
         ;
 }
 

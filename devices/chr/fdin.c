@@ -192,7 +192,6 @@ static int init_retry(struct fd_in *in, struct err *err)
     return rc ? err_set_errno(err, -rc, "watch the timer of %s", in->what) : 0;
 }
 
-/* On failure the caller still calls fd_in_fini. */
 int fd_in_init(struct fd_in *in, const struct fd_handle *h, const struct chr_env *env,
                struct chr *chr, const char *what, const struct fd_in_hooks *hooks,
                struct err *err)

@@ -58,6 +58,7 @@ struct fd_out {
     uint8_t ring[FD_RING];
 };
 
+/* On failure the caller still calls the matching fini; so for fd_in_init. */
 int fd_out_init(struct fd_out *out, const struct fd_handle *h, const struct chr_env *env,
                 struct chr *chr, const char *what, struct err *err);
 size_t fd_out_write(struct fd_out *out, const uint8_t *buf, size_t len);

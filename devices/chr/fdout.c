@@ -142,21 +142,20 @@ int fd_out_init(struct fd_out *out, const struct fd_handle *h, const struct chr_
     return 0;
 }
 
-/* Each round either moves bytes, or waits for the reader, or counts towards giving up. */
+/* Rounds without progress count towards giving up; a descriptor that claims to be ready but takes nothing is no excuse. */
 static void flush_for_good(struct fd_out *out)
 {
     const int round_ms = 20;
-    for (int idle_ms = 0; waiting(out) && idle_ms < FD_OUT_STUCK_MS;) {
+    bool ready = false;
+    for (int idle_ms = 0; waiting(out) && idle_ms < FD_OUT_STUCK_MS; idle_ms += round_ms) {
         uint32_t before = out->tail;
         flush(out);
-        if (out->tail != before) {
+        if (out->tail != before)
             idle_ms = 0;
-            continue;
-        }
-        struct pollfd p = {.fd = out->h.fd, .events = POLLOUT};
-        if (poll(&p, 1, round_ms) != 0) /* ready, yet it took nothing: do not spin */
+        else if (ready)
             nanosleep(&(struct timespec){.tv_nsec = round_ms * 1000000L}, NULL);
-        idle_ms += round_ms;
+        struct pollfd p = {.fd = out->h.fd, .events = POLLOUT};
+        ready = waiting(out) && poll(&p, 1, round_ms) != 0;
     }
     if (waiting(out))
         log_warn("%s: the last %u bytes are lost: nobody took them for %d ms", out->what,

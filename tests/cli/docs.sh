@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
 # The generated parts of README.md and docs/ say what the option table says.
 "$TREE/docs/update.sh" --check "$BIN"
 echo "[exit $?]"

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
 # -h, -help and --help say the same, whatever follows; what comes before must be right.
 for h in -help --help '-h -bogus'; do
     # shellcheck disable=SC2086

@@ -33,11 +33,15 @@ shift
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C
+"$BIN" -n -kernel k >"$work/defaults" </dev/null
 
 # One command line: shown, run, its two outputs together, its status.
 t() {
+    local word
     printf '$ minivmm'
-    (($#)) && printf ' %q' "$@"
+    for word in "$@"; do
+        [[ $word =~ ^[A-Za-z0-9_.,:=/-]+$ ]] && printf ' %s' "$word" || printf ' %q' "$word"
+    done
     printf '\n'
     timeout "${T_SECONDS:-10}" "$BIN" "$@" 2>&1 </dev/null
     printf '[exit %d]\n' $?
@@ -57,7 +61,7 @@ run_args() {
         (eval "set -- $line"; timeout 10 "$BIN" "$@" 2>&1 </dev/null) >"$work/one"
         local status=$?
         if [[ $line == -n* && $1 != */defaults.args ]]; then
-            grep -vxFf <("$BIN" -n -kernel k) "$work/one"
+            grep -vxFf "$work/defaults" "$work/one"
         else
             cat "$work/one"
         fi

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+//
+// What the stdio backend needs of the terminal beside tty_raw() and tty_restore() of chr.h.
+#pragma once
+
+#include <stdbool.h>
+
+/* False when the terminal belongs to another process group: reading it or changing its modes would stop us. */
+bool tty_in_foreground(int fd);
+
+/* Back in the foreground: go raw again if tty_raw() was ever asked for. */
+void tty_raw_again(void);
