@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// fw_cfg: see fw_cfg.h. Selector (16 bits, little-endian) and data (8 bits) at FW_CFG_PORT and +1; the DMA address, big-endian, in two
-// halves at +4 and +8, where writing the low half starts the transfer.
-// Reads past the end of an item, and of items that do not exist, give zeros. Left out: writable items.
+// fw_cfg: see fw_cfg.h. Selector (16 bits, little-endian) and data (8 bits) at FW_CFG_PORT and
+// +1; the DMA address, big-endian, in two halves at +4 and +8, where writing the low half starts
+// the transfer. Reads past the end of an item, and of items that do not exist, give zeros. Left
+// out: writable items.
 #include "fw_cfg.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// fw_cfg: QEMU's interface by which firmware and guests fetch blobs from the VMM (QEMU docs/specs/fw_cfg). I/O port variant with DMA.
-// The board adds keys and files before the guest starts; the guest only reads.
+// fw_cfg: QEMU's interface by which firmware and guests fetch blobs from the VMM (QEMU
+// docs/specs/fw_cfg). I/O port variant with DMA. The board adds keys and files before the guest
+// starts; the guest only reads.
 #pragma once
 
 #include <stddef.h>
@@ -52,6 +53,9 @@ struct device *fw_cfg_device(struct fw_cfg *fw);
 /* Set the contents of a key below FW_CFG_FILE_FIRST (a copy is kept; a second call replaces). */
 int fw_cfg_add_key(struct fw_cfg *fw, uint16_t key, const void *data, size_t len, struct err *err);
 
-/* Add a file (a copy is kept). Keys are given in order of names, so they may change until the last file is in. */
+/*
+ * Add a file (a copy is kept). Keys are given in order of names, so they may change until the
+ * last file is in.
+ */
 int fw_cfg_add_file(struct fw_cfg *fw, const char *name, const void *data, size_t len,
                     struct err *err);

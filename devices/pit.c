@@ -35,7 +35,7 @@
 #define NEVER UINT64_MAX
 
 #define PIT_MIN_PERIOD_TICKS 60 /* 50 us */
-#define REFRESH_TICKS 18        /* bit 4 of port 0x61 turns over every 15 us, as memory refresh did */
+#define REFRESH_TICKS 18        /* bit 4 of port 0x61 turns over every 15 us, as refresh did */
 
 #define ACCESS_LSB 1
 #define ACCESS_MSB 2

@@ -89,7 +89,7 @@ static void pm_fire(void *self)
 
 static void pm_sleep(struct pm *pm)
 {
-    unsigned type = (pm->regs.pm1_cnt & SLP_TYP) >> SLP_TYP_SHIFT;
+    unsigned type = (unsigned)(pm->regs.pm1_cnt & SLP_TYP) >> SLP_TYP_SHIFT;
     if (type == PM_SLP_TYP_S5)
         stop_request(&pm->cfg.stop, STOP_POWEROFF, 0);
     else

@@ -41,7 +41,6 @@ struct config {
     uint16_t debug_exit_port, debug_exit_size;
     bool no_reboot;
     bool snapshot;       /* for all disks */
-    bool strict_io;      /* an unclaimed access ends the VM (for tests of guests) */
     const char *pidfile, *name;
     const char *log_items, *log_file; /* -d (checked, for log_enable), -D; NULL: not given */
     unsigned timeout_s;  /* 0: none */

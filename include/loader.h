@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Loaders turn a kernel file (plus initrd and command line) into a neutral boot plan: which bytes go where in guest RAM, and the
-// state of the boot CPU at its first instruction. The format is found by content. Loaders are pure: they read host files and
-// compute; only boot_apply writes guest memory, and does so again at every machine reset.
+// Loaders turn a kernel file (plus initrd and command line) into a neutral boot plan: which bytes
+// go where in guest RAM, and the state of the boot CPU at its first instruction. The format is
+// found by content. Loaders are pure: they read host files and compute; only boot_apply writes
+// guest memory, and does so again at every machine reset.
 //
-// A plan holds open files, not copies of them: boot_apply reads (and unpacks) straight into guest RAM, so that beside guest RAM
-// a plan costs a few dozen KiB. A file that was changed on disk since the plan was made is an error at boot_apply.
+// A plan holds open files, not copies of them: boot_apply reads (and unpacks) straight into guest
+// RAM, so that beside guest RAM a plan costs a few dozen KiB. A file that was changed on disk since
+// the plan was made is an error at boot_apply.
 #pragma once
 
 #include <stdbool.h>
@@ -17,10 +19,11 @@
 #include "gmem.h"
 
 /*
- * Who decompresses a bzImage. The kernel's own unpacker runs as guest code: slow on every software engine, and the only thing
- * it does besides unpacking is KASLR, the choice of a random physical and virtual address. Unpacked by the host, the kernel
- * runs at the address it was linked for, as after `nokaslr`. (Kernel memory regions are then not randomized either.)
- * AUTO takes the fast way: HOST where compression and RAM size allow, else GUEST. Whoever wants KASLR asks for GUEST.
+ * Who decompresses a bzImage. The kernel's own unpacker runs as guest code: slow on every software
+ * engine, and the only thing it does besides unpacking is KASLR, the choice of a random physical
+ * and virtual address. Unpacked by the host, the kernel runs at the address it was linked for, as
+ * after `nokaslr`. (Kernel memory regions are then not randomized either.) AUTO takes the fast way:
+ * HOST where compression and RAM size allow, else GUEST. Whoever wants KASLR asks for GUEST.
  */
 enum kernel_unpack {
     KERNEL_UNPACK_AUTO,
@@ -47,19 +50,19 @@ struct boot_file {
 };
 
 enum boot_source {
-    BOOT_FROM_MEMORY,   /* `data` */
-    BOOT_FROM_FILE,     /* files[file], from `offset` */
-    BOOT_FROM_PAYLOAD,  /* the kernel's compressed payload, from `offset` of what it unpacks to */
-    BOOT_RESERVED,      /* nothing is written: the kernel wants the room to itself */
+    BOOT_FROM_MEMORY,  /* `data` */
+    BOOT_FROM_FILE,    /* files[file], from `offset` */
+    BOOT_FROM_PAYLOAD, /* the kernel's compressed payload, from `offset` of what it unpacks to */
+    BOOT_RESERVED,     /* nothing is written: the kernel wants the room to itself */
 };
 
 struct boot_segment {
-    const char *what;    /* "kernel", "initrd", "zero page" … for messages and -d boot */
+    const char *what; /* "kernel", "initrd", "zero page" … for messages and -d boot */
     gpa_t gpa;
-    uint64_t file_size;  /* bytes from the source */
-    uint64_t mem_size;   /* >= file_size, > 0; the rest is zeroed */
+    uint64_t file_size; /* bytes from the source */
+    uint64_t mem_size;  /* >= file_size, > 0; the rest is zeroed */
     enum boot_source source;
-    const void *data;    /* owned by the plan */
+    const void *data; /* owned by the plan */
     unsigned file;
     uint64_t offset;
 };
@@ -71,7 +74,7 @@ struct boot_segment {
 struct payload; /* loader/payload.h */
 
 struct boot_plan {
-    const char *format;  /* "bzImage", "bzImage unpacked, PVH", "ELF, PVH", … */
+    const char *format; /* "bzImage", "bzImage unpacked, PVH", "ELF, PVH", … */
     unsigned nsegments;
     struct boot_segment segments[BOOT_MAX_SEGMENTS];
     struct cpu_state cpu; /* of vCPU 0 at entry */
@@ -79,12 +82,13 @@ struct boot_plan {
     struct boot_file files[BOOT_MAX_FILES];
     const struct payload *payload; /* of BOOT_FROM_PAYLOAD segments */
     unsigned nowned;
-    void *owned[BOOT_MAX_OWNED];   /* buffers to free */
+    void *owned[BOOT_MAX_OWNED]; /* buffers to free */
 };
 
 /*
- * Read, check and plan. One clear line on any malformed, truncated, overlapping or oversized input. Segments then lie in RAM
- * and apart from each other. After an error the plan holds nothing; freeing it is allowed.
+ * Read, check and plan. One clear line on any malformed, truncated, overlapping or oversized input.
+ * Segments then lie in RAM and apart from each other. After an error the plan holds nothing;
+ * freeing it is allowed.
  */
 int boot_plan_make(const struct boot_request *req, struct boot_plan *plan, struct err *err);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Carrying out a boot plan: every segment from its source into guest RAM, without a copy in between where the source allows.
+// Carrying out a boot plan: every segment from its source into guest RAM, without a copy in between
+// where the source allows.
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory map, and Linux's zero page (struct boot_params: kernel Documentation/arch/x86/zero-page.rst and boot.rst).
-// Left out: video, EDD and APM data (there is no such firmware) and the setup_data list.
+// The memory map, and Linux's zero page (struct boot_params: kernel
+// Documentation/arch/x86/zero-page.rst and boot.rst). Left out: video, EDD and APM data (there is
+// no such firmware) and the setup_data list.
 #include "bootparams.h"
 
 #include <asm/bootparam.h>

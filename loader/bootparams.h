@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a kernel is told about the machine: the memory map that all protocols share, and Linux's zero page.
+// What a kernel is told about the machine: the memory map that all protocols share, and Linux's
+// zero page.
 #pragma once
 
 #include "plan.h"
@@ -22,8 +23,9 @@ unsigned memmap_make(uint64_t ram_size, struct memmap_entry map[static MEMMAP_MA
 #define SETUP_HEADER_SPACE (0x290u - SETUP_HEADER_OFFSET) /* what the zero page has room for */
 
 /*
- * Add the zero page at BOOT_ZEROPAGE. `header`: the kernel's own setup header, header_len bytes of it; NULL for a kernel
- * without one (vmlinux), for which a plain one is made. load: where the kernel lies.
+ * Add the zero page at BOOT_ZEROPAGE. `header`: the kernel's own setup header, header_len bytes of
+ * it; NULL for a kernel without one (vmlinux), for which a plain one is made. load: where the
+ * kernel lies.
  */
 int bootparams_add(const struct boot_request *req, struct boot_plan *plan, const uint8_t *header,
                    size_t header_len, gpa_t load, const struct initrd_place *initrd,

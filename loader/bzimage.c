@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// bzImage by Linux's 64-bit boot protocol (kernel Documentation/arch/x86/boot.rst). Two ways: the host unpacks the kernel
-// inside and starts that as an ELF, or the whole protected-mode part is loaded and unpacks itself. enum kernel_unpack says
-// when which. Left out: kernels without a 64-bit entry (protocol before 2.12), the real-mode and EFI entries.
+// bzImage by Linux's 64-bit boot protocol (kernel Documentation/arch/x86/boot.rst). Two ways: the
+// host unpacks the kernel inside and starts that as an ELF, or the whole protected-mode part is
+// loaded and unpacks itself. enum kernel_unpack says when which. Left out: kernels without a 64-bit
+// entry (protocol before 2.12), the real-mode and EFI entries.
 #include <asm/bootparam.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -32,12 +33,12 @@ struct bzimage {
     struct setup_header hdr;
     const uint8_t *header; /* the raw one */
     size_t header_len;
-    uint64_t setup_size;   /* real-mode part: boot sector and setup sectors */
-    uint64_t prot_size;    /* protected-mode part */
+    uint64_t setup_size; /* real-mode part: boot sector and setup sectors */
+    uint64_t prot_size;  /* protected-mode part */
     gpa_t load;
-    uint64_t work_size;    /* what it needs from `load` on to unpack itself */
+    uint64_t work_size; /* what it needs from `load` on to unpack itself */
     uint64_t cmdline_max;
-    gpa_t initrd_limit;    /* first address beyond */
+    gpa_t initrd_limit; /* first address beyond */
 };
 
 bool bzimage_match(const struct kernel_file *kernel)
@@ -51,9 +52,8 @@ static int parse_header(const struct kernel_file *kernel, struct bzimage *bz, st
 {
     const char *path = kernel->file->path;
     size_t end = MAGIC_OFFSET + kernel->head[JUMP_LENGTH_OFFSET];
-    unsigned version = kernel->head_len >= MAGIC_OFFSET + 6
-                           ? load_le16(kernel->head + MAGIC_OFFSET + 4)
-                           : 0;
+    unsigned version =
+        kernel->head_len >= MAGIC_OFFSET + 6 ? load_le16(kernel->head + MAGIC_OFFSET + 4) : 0;
     if (version && version < VERSION_MIN)
         return err_set(err, ENOTSUP,
                        "kernel '%s': boot protocol %u.%02u has no 64-bit entry, 2.12 is needed",
@@ -69,8 +69,7 @@ static int parse_header(const struct kernel_file *kernel, struct bzimage *bz, st
     bz->header = kernel->head + SETUP_HEADER_OFFSET;
     bz->header_len = end - SETUP_HEADER_OFFSET;
     memset(&bz->hdr, 0, sizeof bz->hdr);
-    memcpy(&bz->hdr, bz->header,
-           bz->header_len < sizeof bz->hdr ? bz->header_len : sizeof bz->hdr);
+    memcpy(&bz->hdr, bz->header, bz->header_len < sizeof bz->hdr ? bz->header_len : sizeof bz->hdr);
     if (!(bz->hdr.xloadflags & XLF_KERNEL_64) || !(bz->hdr.loadflags & LOADED_HIGH))
         return err_set(err, ENOTSUP, "kernel '%s' is not a 64-bit bzImage", path);
     return 0;
@@ -100,7 +99,8 @@ static int parse_sizes(const struct kernel_file *kernel, struct bzimage *bz, str
     if (bz->prot_size > rest)
         bz->prot_size = rest;
     if (bz->prot_size <= ENTRY_64)
-        return err_set(err, EINVAL, "kernel '%s': bzImage with %" PRIu64
+        return err_set(err, EINVAL,
+                       "kernel '%s': bzImage with %" PRIu64
                        " bytes of protected-mode code has no 64-bit entry",
                        path, bz->prot_size);
     return 0;
@@ -129,8 +129,8 @@ static int parse_placement(const struct kernel_file *kernel, struct bzimage *bz,
     bz->work_size = hdr->init_size > bz->prot_size ? hdr->init_size : bz->prot_size;
     bz->cmdline_max = hdr->cmdline_size ? hdr->cmdline_size : CMDLINE_MAX_OLD;
     /*
-     * Linux says 2 GiB for the sake of old boot loaders; a kernel that can itself be loaded above 4 GiB reaches an initrd
-     * anywhere below. We put none above.
+     * Linux says 2 GiB for the sake of old boot loaders; a kernel that can itself be loaded above 4
+     * GiB reaches an initrd anywhere below. We put none above.
      */
     bz->initrd_limit = (uint64_t)hdr->initrd_addr_max + 1;
     if (hdr->xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G)
@@ -192,7 +192,10 @@ static int plan_packed(const struct boot_request *req, struct boot_plan *plan,
     return ret;
 }
 
-/* Look into the payload and add its segments. Opens nothing, so that giving up leaves only segments to forget. */
+/*
+ * Look into the payload and add its segments. Opens nothing, so that giving up leaves only segments
+ * to forget.
+ */
 static int add_unpacked(const struct boot_request *req, struct boot_plan *plan,
                         const struct kernel_file *kernel, const struct bzimage *bz,
                         struct elf_image *image, struct err *err)
@@ -266,7 +269,10 @@ int bzimage_plan(const struct boot_request *req, struct boot_plan *plan,
     ret = add_unpacked(req, plan, kernel, &bz, &image, &why);
     if (ret == 0)
         return plan_unpacked(req, plan, &bz, &image, err);
-    /* What we cannot do the guest may; but damaged data would not get better by leaving it to the guest. */
+    /*
+     * What we cannot do the guest may; but damaged data would not get better by leaving it to the
+     * guest.
+     */
     bool guest_may = ret == -ENOTSUP || ret == -ENOEXEC || ret == -ENOSPC;
     if (req->unpack == KERNEL_UNPACK_HOST || !guest_may)
         return err_set(err, -ret, "%s", why.msg);

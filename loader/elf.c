@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// ELF kernels (System V gABI chapters 4 and 5): segments go to their physical addresses, then PVH or Linux's 64-bit entry.
-// libelf reads headers and notes, out of a private copy of the file's start with the section table taken away: sections say
-// nothing about loading, so nothing in them can hurt. Left out: relocation, more than 64 program headers.
+// ELF kernels (System V gABI chapters 4 and 5): segments go to their physical addresses, then PVH
+// or Linux's 64-bit entry. libelf reads headers and notes, out of a private copy of the file's
+// start with the section table taken away: sections say nothing about loading, so nothing in them
+// can hurt. Left out: relocation, more than 64 program headers.
 #include "elf_image.h"
 
 #include <errno.h>
@@ -72,8 +73,8 @@ static int check_load(const struct elf_input *input, unsigned i, const GElf_Phdr
                        input->path, i, (uint64_t)ph->p_filesz, (uint64_t)ph->p_offset, input->size);
     if (ph->p_filesz > ph->p_memsz)
         return err_set(err, ENOEXEC,
-                       "kernel '%s': ELF segment %u has 0x%" PRIx64 " bytes in the file but 0x%"
-                       PRIx64 " in memory",
+                       "kernel '%s': ELF segment %u has 0x%" PRIx64
+                       " bytes in the file but 0x%" PRIx64 " in memory",
                        input->path, i, (uint64_t)ph->p_filesz, (uint64_t)ph->p_memsz);
     if (ph->p_memsz > UINT64_MAX - ph->p_paddr)
         return err_set(err, ENOEXEC,
@@ -83,7 +84,10 @@ static int check_load(const struct elf_input *input, unsigned i, const GElf_Phdr
     return 0;
 }
 
-/* Physical address of an entry point: as it stands if in a segment, else through the virtual addresses. 0: neither. */
+/*
+ * Physical address of an entry point: as it stands if in a segment, else through the virtual
+ * addresses. 0: neither.
+ */
 static gpa_t translate_entry(const struct elf_image *image, uint64_t entry)
 {
     for (unsigned i = 0; i < image->nphdrs; i++) {
@@ -279,9 +283,9 @@ int elf_plan(const struct boot_request *req, struct boot_plan *plan,
     if (ret < 0)
         return ret;
     if (!image.has_pvh && !image.is64)
-        return err_set(err, ENOEXEC,
-                       "kernel '%s': a 32-bit ELF needs a PVH note or a multiboot header%s",
-                       req->kernel, multiboot_header_damaged(kernel) ? "; its one has a bad checksum" : "");
+        return err_set(
+            err, ENOEXEC, "kernel '%s': a 32-bit ELF needs a PVH note or a multiboot header%s",
+            req->kernel, multiboot_header_damaged(kernel) ? "; its one has a bad checksum" : "");
     if (!image.has_pvh && multiboot_header_valid(kernel))
         return err_set(err, ENOEXEC,
                        "kernel '%s': multiboot 1 cannot start a 64-bit ELF; make a 32-bit one"

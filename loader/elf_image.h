@@ -17,14 +17,14 @@ struct elf_input {
     const struct boot_file *plain; /* the image itself, or … */
     const struct payload *payload; /* … what it is packed in */
     uint64_t size;
-    const uint8_t *head;           /* the first bytes; program headers must lie in them */
+    const uint8_t *head; /* the first bytes; program headers must lie in them */
     size_t head_len;
 };
 
 struct elf_image {
     bool is64;
-    uint64_t entry;    /* as in the header */
-    gpa_t entry_gpa;   /* the same as a physical address; 0: in no segment */
+    uint64_t entry;  /* as in the header */
+    gpa_t entry_gpa; /* the same as a physical address; 0: in no segment */
     unsigned nphdrs;
     GElf_Phdr phdrs[ELF_MAX_PHDRS];
     bool has_pvh;
@@ -46,6 +46,9 @@ struct elf_linux {
     gpa_t initrd_limit;
 };
 
-/* Finish a plan whose segments are in: by PVH when the kernel has the note, else by Linux's 64-bit protocol. */
+/*
+ * Finish a plan whose segments are in: by PVH when the kernel has the note, else by Linux's 64-bit
+ * protocol.
+ */
 int elf_finish(const struct boot_request *req, struct boot_plan *plan,
                const struct elf_image *image, const struct elf_linux *linux_info, struct err *err);

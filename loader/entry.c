@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Entry states per boot protocol, from constant templates, with the GDT and page tables behind them. Descriptors are written
-// once in the template; the GDT in guest memory is encoded from it, so that reloading a selector changes nothing.
-// Specs: Linux Documentation/arch/x86/boot.rst (64-bit protocol), Xen docs/misc/pvh.pandoc (start-of-day), Multiboot 0.6.96
-// section 3.2, SDM vol. 3 chapters 3 and 4.
+// Entry states per boot protocol, from constant templates, with the GDT and page tables behind
+// them. Descriptors are written once in the template; the GDT in guest memory is encoded from it,
+// so that reloading a selector changes nothing. Specs: Linux Documentation/arch/x86/boot.rst
+// (64-bit protocol), Xen docs/misc/pvh.pandoc (start-of-day), Multiboot 0.6.96 section 3.2, SDM
+// vol. 3 chapters 3 and 4.
 #include "entry.h"
 
 #include <errno.h>
@@ -32,13 +33,31 @@
 #define GDT_ENTRIES 6
 
 static const struct cpu_seg code32 = {
-    .sel = SEL_CODE, .limit = 0xffffffff, .type = 0xb, .s = true, .present = true, .db = true, .g = true,
+    .sel = SEL_CODE,
+    .limit = 0xffffffff,
+    .type = 0xb,
+    .s = true,
+    .present = true,
+    .db = true,
+    .g = true,
 };
 static const struct cpu_seg code64 = {
-    .sel = SEL_CODE, .limit = 0xffffffff, .type = 0xb, .s = true, .present = true, .l = true, .g = true,
+    .sel = SEL_CODE,
+    .limit = 0xffffffff,
+    .type = 0xb,
+    .s = true,
+    .present = true,
+    .l = true,
+    .g = true,
 };
 static const struct cpu_seg data32 = {
-    .sel = SEL_DATA, .limit = 0xffffffff, .type = 0x3, .s = true, .present = true, .db = true, .g = true,
+    .sel = SEL_DATA,
+    .limit = 0xffffffff,
+    .type = 0x3,
+    .s = true,
+    .present = true,
+    .db = true,
+    .g = true,
 };
 static const struct cpu_seg no_ldt = {.limit = 0xffff, .type = 0x2, .unusable = true};
 /* Present and busy, as hardware wants it of a running CPU. */
@@ -136,7 +155,7 @@ void entry_real_mode(struct boot_plan *plan, uint16_t offset)
     cpu->seg[SEG_CS].sel = 0;
     cpu->seg[SEG_CS].base = 0;
     cpu->rip = offset;
-    cpu->gpr[RSP] = offset;  /* the stack grows down from the image */
-    cpu->gpr[RDX] = 0x80;    /* DL: first hard disk, the customary boot drive */
-    cpu->cr0 = CR0_ET;       /* a BIOS has turned the cache on: CD and NW clear */
+    cpu->gpr[RSP] = offset; /* the stack grows down from the image */
+    cpu->gpr[RDX] = 0x80;   /* DL: first hard disk, the customary boot drive */
+    cpu->cr0 = CR0_ET;      /* a BIOS has turned the cache on: CD and NW clear */
 }

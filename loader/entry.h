@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The state of the boot CPU at a kernel's first instruction, one function per boot protocol, and the tables it needs in RAM.
+// The state of the boot CPU at a kernel's first instruction, one function per boot protocol, and
+// the tables it needs in RAM.
 #pragma once
 
 #include "plan.h"

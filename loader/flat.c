@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Flat real-mode images: a boot sector, possibly longer than a sector, loaded at 0x7C00 as a BIOS would. There is no BIOS
-// behind it: no interrupt services, no BIOS data area. The boot signature is what tells such an image from a random file.
+// Flat real-mode images: a boot sector, possibly longer than a sector, loaded at 0x7C00 as a BIOS
+// would. There is no BIOS behind it: no interrupt services, no BIOS data area. The boot signature
+// is what tells such an image from a random file.
 #include <errno.h>
 #include <inttypes.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Where the initrd goes: as high as the kernel can reach, so that nothing the kernel unpacks or allocates early runs into it.
+// Where the initrd goes: as high as the kernel can reach, so that nothing the kernel unpacks or
+// allocates early runs into it.
 #include "plan.h"
 
 #include <errno.h>
@@ -27,8 +28,9 @@ int plan_add_initrd(const struct boot_request *req, struct boot_plan *plan, gpa_
                        req->initrd, align_up(size, 1024) >> 10, limit);
     if (!gpa)
         return err_set(err, ENOSPC,
-                       "initrd '%s' has %" PRIu64 " KiB, which does not fit beside the kernel in %"
-                       PRIu64 " MiB of RAM; give more with -m",
+                       "initrd '%s' has %" PRIu64
+                       " KiB, which does not fit beside the kernel in %" PRIu64
+                       " MiB of RAM; give more with -m",
                        req->initrd, align_up(size, 1024) >> 10, req->ram_size >> 20);
     int ret = plan_add_file(plan, req->ram_size, gpa, (unsigned)file, err);
     if (ret < 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// From a kernel file to a boot plan: the formats are asked in a fixed order, and the first that knows the file has it.
+// From a kernel file to a boot plan: the formats are asked in a fixed order, and the first that
+// knows the file has it.
 #include "loader.h"
 
 #include <errno.h>
@@ -18,7 +19,10 @@ struct format {
                 const struct kernel_file *kernel, struct err *err);
 };
 
-/* bzImage and ELF files may carry the boot-sector signature by design or by chance, so flat comes last. */
+/*
+ * bzImage and ELF files may carry the boot-sector signature by design or by chance, so flat comes
+ * last.
+ */
 static const struct format formats[] = {
     {bzimage_match, bzimage_plan},
     {multiboot_match, multiboot_plan},

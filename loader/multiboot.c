@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Multiboot 1 (specification 0.6.96): 32-bit ELF kernels and any file with the address fields ("a.out kludge"), with
-// modules, memory map and command line. Left out: video modes (ignored with a note, as QEMU does), symbol tables, drives,
-// APM, and multiboot 2.
+// Multiboot 1 (specification 0.6.96): 32-bit ELF kernels and any file with the address fields
+// ("a.out kludge"), with modules, memory map and command line. Left out: video modes (ignored with
+// a note, as QEMU does), symbol tables, drives, APM, and multiboot 2.
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -121,12 +121,13 @@ bool multiboot_match(const struct kernel_file *kernel)
 
     if (!elf_match(kernel))
         return found != MB_NONE;
-    return found == MB_VALID && (header.flags & HAS_ADDRESSES || kernel->head[EI_CLASS] == ELFCLASS32);
+    return found == MB_VALID &&
+           (header.flags & HAS_ADDRESSES || kernel->head[EI_CLASS] == ELFCLASS32);
 }
 
 /*
- * Address fields: the file holds a flat image in which the header, at `offset`, belongs at header_addr. Every difference is
- * taken of numbers that were compared first.
+ * Address fields: the file holds a flat image in which the header, at `offset`, belongs at
+ * header_addr. Every difference is taken of numbers that were compared first.
  */
 static int add_by_addresses(const struct boot_request *req, struct boot_plan *plan,
                             const struct kernel_file *kernel, const struct mb_header *h,
@@ -135,13 +136,14 @@ static int add_by_addresses(const struct boot_request *req, struct boot_plan *pl
     uint64_t size = kernel->file->size;
     if (h->load_addr > h->header_addr || h->header_addr - h->load_addr > offset)
         return err_set(err, EINVAL,
-                       "kernel '%s': multiboot load address 0x%" PRIx32 " does not fit header address 0x%"
-                       PRIx32 " at offset 0x%" PRIx32,
+                       "kernel '%s': multiboot load address 0x%" PRIx32
+                       " does not fit header address 0x%" PRIx32 " at offset 0x%" PRIx32,
                        req->kernel, h->load_addr, h->header_addr, offset);
     uint64_t start = offset - (h->header_addr - h->load_addr);
     if (h->load_end_addr && h->load_end_addr < h->load_addr)
         return err_set(err, EINVAL,
-                       "kernel '%s': multiboot load end 0x%" PRIx32 " is below load address 0x%" PRIx32,
+                       "kernel '%s': multiboot load end 0x%" PRIx32
+                       " is below load address 0x%" PRIx32,
                        req->kernel, h->load_end_addr, h->load_addr);
     uint64_t len = h->load_end_addr ? h->load_end_addr - h->load_addr : size - start;
     if (!range_fits(start, len, size))
@@ -156,7 +158,8 @@ static int add_by_addresses(const struct boot_request *req, struct boot_plan *pl
                        req->kernel, h->bss_end_addr, load_end);
     if (h->entry_addr < h->load_addr || h->entry_addr >= load_end)
         return err_set(err, EINVAL,
-                       "kernel '%s': multiboot entry 0x%" PRIx32 " is not in 0x%" PRIx32 "-0x%" PRIx64,
+                       "kernel '%s': multiboot entry 0x%" PRIx32 " is not in 0x%" PRIx32
+                       "-0x%" PRIx64,
                        req->kernel, h->entry_addr, h->load_addr, load_end);
     const struct boot_segment segment = {
         .what = "kernel",
@@ -192,7 +195,9 @@ static int add_elf(const struct boot_request *req, struct boot_plan *plan,
     return elf_add_segments(req, plan, &input, &image, err);
 }
 
-/* Strings for the kernel: command lines of kernel and modules, one after the other at BOOT_CMDLINE. */
+/*
+ * Strings for the kernel: command lines of kernel and modules, one after the other at BOOT_CMDLINE.
+ */
 struct strings {
     char *buf;
     size_t used;
@@ -209,7 +214,10 @@ static void strings_put(struct strings *s, const char *text, size_t len)
     s->used += len;
 }
 
-/* Copy one element of the -initrd list, ",," standing for a comma; gives what follows it, or NULL at the end. */
+/*
+ * Copy one element of the -initrd list, ",," standing for a comma; gives what follows it, or NULL
+ * at the end.
+ */
 static const char *take_element(struct strings *s, const char *list)
 {
     for (; *list; list++) {
@@ -236,11 +244,12 @@ static int add_module(const struct boot_request *req, struct boot_plan *plan, st
         return file;
 
     uint64_t size = plan->files[file].size;
-    gpa_t gpa = plan_find_low(plan, req->ram_size, size, UINT64_MAX);
+    gpa_t gpa = plan_find_low(plan, req->ram_size, size);
     if (!gpa)
         return err_set(err, ENOSPC,
-                       "module '%s' has %" PRIu64 " KiB, which does not fit beside the kernel in %"
-                       PRIu64 " MiB of RAM; give more with -m",
+                       "module '%s' has %" PRIu64
+                       " KiB, which does not fit beside the kernel in %" PRIu64
+                       " MiB of RAM; give more with -m",
                        string, align_up(size, 1024) >> 10, req->ram_size >> 20);
     *mod = (struct mb_module){
         .start = (uint32_t)gpa,
@@ -331,7 +340,8 @@ int multiboot_plan(const struct boot_request *req, struct boot_plan *plan,
                        req->kernel);
     if (header.flags & WANT_REQUIRED & ~WANT_KNOWN)
         return err_set(err, ENOTSUP,
-                       "kernel '%s' demands multiboot features we do not have (flags 0x%" PRIx32 ")",
+                       "kernel '%s' demands multiboot features we do not have (flags 0x%" PRIx32
+                       ")",
                        req->kernel, header.flags & WANT_REQUIRED & ~WANT_KNOWN);
     if (header.flags & WANT_VIDEO)
         log_msg(LOG_BOOT, "multiboot kernel asks for a video mode: there is no video, ignored");

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Unpacking a bzImage payload on the host: gzip (zlib), xz (liblzma), zstd (libzstd), LZ4 in its legacy frame (liblz4).
-// The first three run through one loop that moves a small window over input and output. LZ4 legacy has independent blocks
-// of 8 MiB each, so blocks before the wanted range are skipped unread.
-// Left out: bzip2, lzma and lzo, which no distribution kernel uses any more; the guest can still unpack them itself.
-// Buffers are mmap'ed and unmapped, so that nothing of them stays in the heap.
+// Unpacking a bzImage payload on the host: gzip (zlib), xz (liblzma), zstd (libzstd), LZ4 in its
+// legacy frame (liblz4). The first three run through one loop that moves a small window over input
+// and output. LZ4 legacy has independent blocks of 8 MiB each, so blocks before the wanted range
+// are skipped unread. Left out: bzip2, lzma and lzo, which no distribution kernel uses any more;
+// the guest can still unpack them itself. Buffers are mmap'ed and unmapped, so that nothing of them
+// stays in the heap.
 #define ZLIB_CONST /* next_in points to const */
 #include "payload.h"
 
@@ -20,14 +21,17 @@
 #include "plan.h"
 #include "util.h"
 
-#define WINDOW KIB(256)               /* of input and of output: small enough to stay in the cache */
-#define UNPACKED_MAX MIB(1024)        /* a size beyond this is a lie */
+#define WINDOW KIB(256)        /* of input and of output: small enough to stay in the cache */
+#define UNPACKED_MAX MIB(1024) /* a size beyond this is a lie */
 #define XZ_MEMORY_MAX MIB(160)
-#define ZSTD_WINDOW_LOG_MAX 27        /* what the kernel's own zstd -22 --ultra asks for */
+#define ZSTD_WINDOW_LOG_MAX 27 /* what the kernel's own zstd -22 --ultra asks for */
 #define LZ4_BLOCK MIB(8)
 #define LZ4_MAGIC 0x184c2102u
 
-/* One decompressor with a state of its own. `step` advances both windows; it gives 1 at the end of the stream. */
+/*
+ * One decompressor with a state of its own. `step` advances both windows; it gives 1 at the end of
+ * the stream.
+ */
 struct window {
     const uint8_t *in;
     size_t in_len;
@@ -120,8 +124,8 @@ static int zstd_step(union stream_state *s, struct window *w)
     ZSTD_inBuffer in = {.src = w->in, .size = w->in_len};
     ZSTD_outBuffer out = {.dst = w->out, .size = w->out_len};
     size_t ret = ZSTD_decompressStream(s->zstd, &out, &in);
-    *w = (struct window){w->in + in.pos, w->in_len - in.pos, w->out + out.pos,
-                         w->out_len - out.pos};
+    *w =
+        (struct window){w->in + in.pos, w->in_len - in.pos, w->out + out.pos, w->out_len - out.pos};
     if (ZSTD_isError(ret))
         return -1;
     return ret == 0;
@@ -137,7 +141,10 @@ static const struct stream_ops xz_ops = {xz_start, xz_step, xz_end};
 static const struct stream_ops zstd_ops = {zstd_start, zstd_step, zstd_end};
 
 static const struct payload_codec codecs[] = {
-    {.name = "gzip", .magic_len = 2, .magic = {0x1f, 0x8b}, .size_is_trailer = true,
+    {.name = "gzip",
+     .magic_len = 2,
+     .magic = {0x1f, 0x8b},
+     .size_is_trailer = true,
      .stream = &gzip_ops},
     {.name = "xz", .magic_len = 6, .magic = {0xfd, '7', 'z', 'X', 'Z', 0}, .stream = &xz_ops},
     {.name = "zstd", .magic_len = 4, .magic = {0x28, 0xb5, 0x2f, 0xfd}, .stream = &zstd_ops},
@@ -179,7 +186,8 @@ int payload_open(struct payload *payload, const struct boot_file *file, uint64_t
 
     const struct payload_codec *codec = find_codec(magic);
     if (!codec)
-        return err_set(err, ENOTSUP, "kernel '%s': unknown compression (payload starts %02x %02x %02x %02x)",
+        return err_set(err, ENOTSUP,
+                       "kernel '%s': unknown compression (payload starts %02x %02x %02x %02x)",
                        file->path, magic[0], magic[1], magic[2], magic[3]);
     if (!codec->stream && !codec->legacy_lz4)
         return err_set(err, ENOTSUP, "kernel '%s': unpacking %s is not supported", file->path,
@@ -295,7 +303,9 @@ static int unpack_stream(const struct job *job, struct err *err)
     return ret;
 }
 
-/* One block: its length field is checked and its bytes are in `in`. Gives unpacked bytes or -errno. */
+/*
+ * One block: its length field is checked and its bytes are in `in`. Gives unpacked bytes or -errno.
+ */
 static int lz4_block(const struct job *job, uint64_t produced, const uint8_t *in, uint32_t in_len,
                      uint8_t *out, struct err *err)
 {

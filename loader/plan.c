@@ -190,9 +190,9 @@ gpa_t plan_find_high(const struct boot_plan *plan, uint64_t ram_size, uint64_t s
     }
 }
 
-gpa_t plan_find_low(const struct boot_plan *plan, uint64_t ram_size, uint64_t size, gpa_t limit)
+gpa_t plan_find_low(const struct boot_plan *plan, uint64_t ram_size, uint64_t size)
 {
-    gpa_t end = limit < ram_low_end(ram_size) ? limit : ram_low_end(ram_size);
+    gpa_t end = ram_low_end(ram_size);
     gpa_t gpa = HIGH_RAM_START;
 
     for (;;) {

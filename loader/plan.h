@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// How the loaders of the single formats build a boot plan. Everything that lands in guest RAM goes through plan_add, which
-// alone knows where RAM is, what is taken, and what is left for the firmware tables.
+// How the loaders of the single formats build a boot plan. Everything that lands in guest RAM goes
+// through plan_add, which alone knows where RAM is, what is taken, and what is left for the
+// firmware tables.
 #pragma once
 
 #include <stddef.h>
@@ -30,7 +31,10 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buf, siz
 /* Zeroed memory that lives as long as the plan; NULL with err set. */
 void *plan_alloc(struct boot_plan *plan, size_t size, struct err *err);
 
-/* Add a segment after checking that it lies in RAM, off the firmware's region, and overlaps no other. */
+/*
+ * Add a segment after checking that it lies in RAM, off the firmware's region, and overlaps no
+ * other.
+ */
 int plan_add(struct boot_plan *plan, uint64_t ram_size, const struct boot_segment *segment,
              struct err *err);
 
@@ -43,11 +47,11 @@ int plan_add_file(struct boot_plan *plan, uint64_t ram_size, gpa_t gpa, unsigned
                   struct err *err);
 
 /*
- * A free, page-aligned range of `size` bytes between 1 MiB and `limit` (at most the end of RAM below the hole), as high or as
- * low as it goes. 0 when there is none.
+ * A free, page-aligned range of `size` bytes between 1 MiB and the end of RAM below the hole: the
+ * highest that ends at or below `limit`, or the lowest. 0 when there is none.
  */
 gpa_t plan_find_high(const struct boot_plan *plan, uint64_t ram_size, uint64_t size, gpa_t limit);
-gpa_t plan_find_low(const struct boot_plan *plan, uint64_t ram_size, uint64_t size, gpa_t limit);
+gpa_t plan_find_low(const struct boot_plan *plan, uint64_t ram_size, uint64_t size);
 
 /* End of RAM below the hole. */
 gpa_t ram_low_end(uint64_t ram_size);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// PVH: the kernel gets a start-info block (version 1) with memory map, initrd, command line and ACPI root pointer, and
-// starts in 32-bit protected mode with its address in EBX. One page at BOOT_PVH_INFO holds it all. No initrd arguments.
+// PVH: the kernel gets a start-info block (version 1) with memory map, initrd, command line and
+// ACPI root pointer, and starts in 32-bit protected mode with its address in EBX. One page at
+// BOOT_PVH_INFO holds it all. No initrd arguments.
 #include "pvh.h"
 
 #include <assert.h>

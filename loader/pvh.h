@@ -9,8 +9,8 @@
 #define PVH_NOTE_TYPE 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 
 /*
- * Finish the plan of a kernel whose segments are in place: command line (at most cmdline_max characters), initrd below
- * initrd_limit, start info, entry state.
+ * Finish the plan of a kernel whose segments are in place: command line (at most cmdline_max
+ * characters), initrd below initrd_limit, start info, entry state.
  */
 int pvh_plan(const struct boot_request *req, struct boot_plan *plan, uint32_t entry,
              uint64_t cmdline_max, gpa_t initrd_limit, struct err *err);

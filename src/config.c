@@ -102,10 +102,7 @@ static const struct opt_row rows[] = {
     {.name = "pidfile", .metavar = "FILE", .group = GROUP_RUN, .kind = OPT_FILE,
      .offset = FIELD(pidfile), .help = "Write the process id to a file."},
     {.name = "name", .metavar = "[guest=]TEXT", .group = GROUP_RUN, .kind = OPT_CALL,
-     .parse = set_name, .help = "A name for the guest."},
-    {.name = "strict-io", .group = GROUP_RUN, .kind = OPT_FLAG, .offset = FIELD(strict_io),
-     .help = "End when the guest touches a port or address that nothing answers to (for tests of "
-             "guests)."},
+     .parse = set_name, .help = "A name for the guest; the process shows it as its own in ps and top."},
 
     {.name = "d", .metavar = "TOPIC[,TOPIC]...", .group = GROUP_TELL, .kind = OPT_CALL,
      .parse = set_log_items, .help = "Log these topics; -d help lists them."},

@@ -87,7 +87,6 @@ void config_print(const struct config *cfg, FILE *out)
         fprintf(out, "timeout = %u s\n", cfg->timeout_s);
     else
         fprintf(out, "timeout = " ABSENT "\n");
-    print_flag("strict-io", cfg->strict_io, out);
     print_text("pidfile", cfg->pidfile, out);
     print_text("log", cfg->log_items, out);
     print_text("log-file", cfg->log_file, out);

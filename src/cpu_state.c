@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Reset values and text form of the architectural CPU state. SDM vol. 3 table 10-1 (state after power-up, RESET, INIT).
-// Left out: x87, SSE, debug and model-specific registers, which struct cpu_state does not hold.
+// Reset values and text form of the architectural CPU state. SDM vol. 3 table 10-1 (state after
+// power-up, RESET, INIT). Left out: x87, SSE, debug and model-specific registers, which struct
+// cpu_state does not hold.
 #include "cpu_state.h"
 
 #include <stdarg.h>
@@ -12,7 +13,12 @@
 #define APIC_BASE_ENABLE 0x800ull
 
 static const struct cpu_seg reset_code = {
-    .sel = 0xf000, .base = 0xffff0000, .limit = 0xffff, .type = 0xb, .s = true, .present = true,
+    .sel = 0xf000,
+    .base = 0xffff0000,
+    .limit = 0xffff,
+    .type = 0xb,
+    .s = true,
+    .present = true,
 };
 static const struct cpu_seg reset_data = {.limit = 0xffff, .type = 0x3, .s = true, .present = true};
 static const struct cpu_seg reset_ldt = {.limit = 0xffff, .type = 0x2, .present = true};
@@ -34,7 +40,8 @@ void cpu_state_reset(struct cpu_state *cpu, bool bootstrap)
     cpu->seg[SEG_CS] = reset_code;
     cpu->seg[SEG_LDTR] = reset_ldt;
     cpu->seg[SEG_TR] = reset_tss;
-    cpu->gpr[RDX] = 0x600; /* family 6, as every x86-64 Intel CPU says; the engine's CPUID knows better */
+    cpu->gpr[RDX] =
+        0x600; /* family 6, as every x86-64 Intel CPU says; the engine's CPUID knows better */
 }
 
 static const char *const run_names[] = {

@@ -57,7 +57,11 @@ static int make_rtc(struct vm *vm, struct err *err)
 
 static int make_i8042(struct vm *vm, struct err *err)
 {
-    const struct i8042_config cfg = {.pio = &vm->pio, .stop = vm_stop_sink(vm)};
+    const struct i8042_config cfg = {
+        .pio = &vm->pio,
+        .irq = line(vm, IRQ_KEYBOARD),
+        .stop = vm_stop_sink(vm),
+    };
     return own(vm, i8042_create(&cfg, err));
 }
 

@@ -3,6 +3,7 @@
 // From argv to exit status: parse, build, run, clean up. The only place that prints errors and leaves the process.
 #include <errno.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 
 #include "config.h"
 #include "log.h"
@@ -45,6 +46,8 @@ int main(int argc, char **argv)
     if (status)
         return complain(&err, status == -EINVAL ? EXIT_USAGE : EXIT_HOST_ERROR);
     if (outcome == CONFIG_RUN) {
+        if (cfg.name)
+            prctl(PR_SET_NAME, cfg.name);
         status = open_log(&cfg, &err) < 0 ? complain(&err, EXIT_HOST_ERROR) : run_machine(&cfg);
         log_close();
     }

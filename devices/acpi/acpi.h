@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// ACPI tables for the board: what is there, told to a guest that knows nothing else (ACPI 6.4). The tables say what layout.h
-// and this configuration say; the devices behind them (PM block, reset port ...) are other files'.
+// ACPI tables for the board: what is there, told to a guest that knows nothing else (ACPI 6.4).
+// The tables say what layout.h and this configuration say; the devices behind them (PM block,
+// reset port ...) are other files'.
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +20,10 @@ struct acpi_config {
     bool fw_cfg;           /* as the device QEMU0002 */
 };
 
-/* Write RSDP (at ACPI_TABLES) and all tables into guest RAM. Again at every machine reset: the guest may have changed them. */
+/*
+ * Write RSDP (at ACPI_TABLES) and all tables into guest RAM. Again at every machine reset: the
+ * guest may have changed them.
+ */
 int acpi_build(const struct acpi_config *cfg, struct gmem *gm, struct err *err);
 
 /* The body of the DSDT (dsdt.c). */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The AML writer: see aml.h. Encodings are those of ACPI 6.4 section 20.2 (terms) and 6.4 (resource descriptors).
+// The AML writer: see aml.h. Encodings are those of ACPI 6.4 section 20.2 (terms) and 6.4
+// (resource descriptors).
 #include "aml.h"
 
 #include <string.h>
@@ -91,8 +92,8 @@ static void open_construct(struct aml *a, bool resources)
 }
 
 /*
- * PkgLength counts itself. One byte holds 6 bits; otherwise the top two bits of the first byte say how many bytes follow, and
- * its low four are the length's low four.
+ * PkgLength counts itself. One byte holds 6 bits; otherwise the top two bits of the first byte
+ * say how many bytes follow, and its low four are the length's low four.
  */
 static size_t encode_length(uint8_t out[4], size_t body)
 {

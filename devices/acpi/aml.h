@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A small AML writer (ACPI 6.4 chapter 20): appends encoded terms to a buffer of the caller's. Constructs with a length (scope, device,
-// package, resource template ...) are opened, filled and closed; the length is put in when they close, in its
-// shortest form. Raw little-endian integers serve the data tables as well.
-// When the buffer is full, or nesting is wrong, `failed` is set and stays; ask once at the end.
+// A small AML writer (ACPI 6.4 chapter 20): appends encoded terms to a buffer of the caller's.
+// Constructs with a length (scope, device, package, resource template ...) are opened, filled and
+// closed; the length is put in when they close, in its shortest form. Raw little-endian integers
+// serve the data tables as well. When the buffer is full, or nesting is wrong, `failed` is set
+// and stays; ask once at the end.
 #pragma once
 
 #include <stdbool.h>
@@ -32,7 +33,10 @@ void aml_u16(struct aml *a, uint16_t v);
 void aml_u32(struct aml *a, uint32_t v);
 void aml_u64(struct aml *a, uint64_t v);
 
-/* Data: the shortest integer, a string, a compressed EISA id ("PNP0C02"), a buffer of given bytes. */
+/*
+ * Data: the shortest integer, a string, a compressed EISA id ("PNP0C02"), a buffer of given
+ * bytes.
+ */
 void aml_int(struct aml *a, uint64_t v);
 void aml_string(struct aml *a, const char *s);
 void aml_eisaid(struct aml *a, const char *id);
@@ -64,7 +68,10 @@ enum aml_op {
 };
 void aml_op(struct aml *a, enum aml_op op);
 
-/* Resource descriptors (ACPI 6.4 section 6.4), inside aml_resources. Ranges are fixed and decoded positively. */
+/*
+ * Resource descriptors (ACPI 6.4 section 6.4), inside aml_resources. Ranges are fixed and decoded
+ * positively.
+ */
 void aml_res_io(struct aml *a, uint16_t base, uint8_t len);
 void aml_res_irq(struct aml *a, unsigned irq);              /* ISA: edge, active high, exclusive */
 void aml_res_gsi_level_high(struct aml *a, uint32_t gsi);   /* consumer, exclusive */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The DSDT's namespace: processors, PCI root, legacy devices a guest cannot find otherwise, virtio-mmio slots, soft-off. All of it is
-// data, but for _OSC: nothing here has to be interpreted at run time.
-// Left out: hot plug, thermal zones, PCI interrupt links (routing is fixed), PS/2 and PIT devices (absent, or found unasked).
+// The DSDT's namespace: processors, PCI root, legacy devices a guest cannot find otherwise,
+// virtio-mmio slots, soft-off. All of it is data, but for _OSC: nothing here has to be
+// interpreted at run time.
+// Left out: hot plug, thermal zones, PCI interrupt links (routing is fixed), PS/2 and PIT devices
+// (absent, or found unasked).
 #include <stdio.h>
 
 #include "acpi.h"
@@ -57,8 +59,9 @@ static void add_prt(struct aml *a)
 }
 
 /*
- * The OS may have every PCI Express feature it asks for, as there is no firmware that would want one: the capability buffer goes
- * back as it came. Under another UUID the answer has the "unrecognized UUID" bit.
+ * The OS may have every PCI Express feature it asks for, as there is no firmware that would want
+ * one: the capability buffer goes back as it came. Under another UUID the answer has the
+ * "unrecognized UUID" bit.
  */
 static void add_osc(struct aml *a)
 {

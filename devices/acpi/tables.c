@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The ACPI data tables (ACPI 6.4 chapter 5): RSDP, XSDT, FADT, MADT, MCFG, DSDT header, FACS. Built in an image that lies at
-// ACPI_TABLES, then copied into guest RAM.
+// The ACPI data tables (ACPI 6.4 chapter 5): RSDP, XSDT, FADT, MADT, MCFG, DSDT header, FACS.
+// Built in an image that lies at ACPI_TABLES, then copied into guest RAM.
 // Left out: RSDT (32-bit operating systems before ACPI 2.0), SRAT, HPET, SSDTs.
 #include "acpi.h"
 
@@ -103,12 +103,14 @@ enum {
     PM_GPE0 = PM_BASE + 0x20,
     PM_GPE0_BYTES = 8,
     RESET_VALUE = 6,
+    RTC_CENTURY = 0x32, /* CMOS index */
 };
 
 enum fadt_flag {
     FADT_WBINVD = 1 << 0,
     FADT_PROC_C1 = 1 << 2,
-    FADT_SLP_BUTTON = 1 << 5, /* not a fixed-hardware button; there is none. PWR_BUTTON clear: that one is */
+    /* PWR_BUTTON, bit 4, is clear: the power button is in the fixed registers. */
+    FADT_SLP_BUTTON = 1 << 5, /* the sleep button is not; there is none */
     FADT_FIX_RTC = 1 << 6,    /* RTC wake-up is not in the fixed registers */
     FADT_TMR_VAL_EXT = 1 << 8,
     FADT_RESET_REG_SUP = 1 << 10,
@@ -122,7 +124,7 @@ enum fadt_boot_arch { /* IAPC_BOOT_ARCH: bit 1 (8042 present) and bit 5 (no CMOS
 static size_t add_fadt(struct aml *a, size_t facs, size_t dsdt)
 {
     size_t at = table_begin(a, "FACP", 6);
-    aml_u32(a, (uint32_t)address_of(facs)); /* the only pointer to FACS: X_FIRMWARE_CTRL is 0 then */
+    aml_u32(a, (uint32_t)address_of(facs)); /* and X_FIRMWARE_CTRL must be 0 */
     aml_u32(a, (uint32_t)address_of(dsdt));
     aml_u8(a, 0);
     aml_u8(a, 0); /* preferred profile: unspecified */
@@ -149,7 +151,8 @@ static size_t add_fadt(struct aml *a, size_t facs, size_t dsdt)
     aml_u16(a, 0xfff); /* C3: above 1000 */
     skip(a, 4);        /* flush size and stride: WBINVD works */
     skip(a, 2);        /* duty offset and width */
-    skip(a, 3);        /* RTC day alarm, month alarm, century: not there */
+    skip(a, 2);        /* RTC day alarm, month alarm: not there */
+    aml_u8(a, RTC_CENTURY);
     aml_u16(a, BOOT_LEGACY_DEVICES | BOOT_NO_VGA);
     aml_u8(a, 0);
     aml_u32(a, FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_TMR_VAL_EXT |

@@ -47,16 +47,27 @@ int fd_share(int fd, int access, struct fd_handle *out)
     return 0;
 }
 
-static bool polled_ready(const struct fd_handle *h, short events)
+static short poll_now(const struct fd_handle *h, short events)
 {
     struct pollfd p = {.fd = h->fd, .events = events};
-    return poll(&p, 1, 0) == 1;
+    return poll(&p, 1, 0) == 1 ? p.revents : 0;
+}
+
+/* May a write be tried? 0, -EAGAIN, or -EIO: a pty without peer takes bytes until its buffer is full, for nobody. */
+static int check_writable(const struct fd_handle *h)
+{
+    if (h->mode != FD_PTY && h->mode != FD_POLLED)
+        return 0;
+    short state = poll_now(h, POLLOUT);
+    if ((state & POLLHUP) && !(state & POLLERR))
+        return -EIO;
+    return h->mode == FD_PTY || (state & (POLLOUT | POLLERR)) ? 0 : -EAGAIN;
 }
 
 ssize_t fd_read(const struct fd_handle *h, uint8_t *buf, size_t len)
 {
     ssize_t n;
-    if (h->mode == FD_POLLED && !polled_ready(h, POLLIN))
+    if (h->mode == FD_POLLED && !poll_now(h, POLLIN))
         return -EAGAIN;
     do
         n = h->mode == FD_SOCKET ? recv(h->fd, buf, len, MSG_DONTWAIT) : read(h->fd, buf, len);
@@ -66,12 +77,11 @@ ssize_t fd_read(const struct fd_handle *h, uint8_t *buf, size_t len)
 
 ssize_t fd_write(const struct fd_handle *h, const uint8_t *buf, size_t len)
 {
-    ssize_t n;
-    if (h->mode == FD_POLLED) {
-        if (!polled_ready(h, POLLOUT))
-            return -EAGAIN;
-        len = len < h->burst ? len : h->burst;
-    }
+    ssize_t n = check_writable(h);
+    if (n)
+        return n;
+    if (h->mode == FD_POLLED && len > h->burst)
+        len = h->burst;
     do
         n = h->mode == FD_SOCKET ? send(h->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL)
                                  : write(h->fd, buf, len);

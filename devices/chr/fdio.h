@@ -6,7 +6,7 @@
 // How waiting is avoided. O_NONBLOCK belongs to the open file description, and those of stdin and stdout are shared with
 // the shell and with whatever else writes to the same terminal or pipe; set there it would break them, and outlive us.
 // So a pipe or terminal is opened once more through /proc/self/fd, which gives a description of our own that may be
-// non-blocking (FD_OWN). A socket has MSG_DONTWAIT. What epoll refuses (regular files, /dev/null) never waits (FD_FILE).
+// non-blocking (FD_OWN; FD_PTY is the same for a pty master, of which a write tells whether anybody is there). A socket has MSG_DONTWAIT. What epoll refuses (regular files, /dev/null) never waits (FD_FILE).
 // What remains (FD_POLLED: a terminal that belongs to another user after su, no /proc) is polled and written a little at
 // a time by the event loop alone, without a lock: were another process to fill the terminal in between, the loop would
 // wait a moment, the guest would not.
@@ -23,7 +23,7 @@
 
 #include "chr.h"
 
-enum fd_mode { FD_OWN, FD_SOCKET, FD_FILE, FD_POLLED };
+enum fd_mode { FD_OWN, FD_PTY, FD_SOCKET, FD_FILE, FD_POLLED };
 
 struct fd_handle {
     int fd;
@@ -50,11 +50,10 @@ struct fd_out {
     struct fd_watch watch;
     struct event writable;
     pthread_mutex_t lock;
-    bool armed;           /* the loop will come when the descriptor takes more */
-    bool cut_short;       /* the device waits for `writable` */
+    bool armed;     /* the loop will come when the descriptor takes more */
+    bool cut_short; /* the device waits for `writable` */
     bool warned;
-    bool lossy_unplugged; /* pty: EIO means that nobody is at the other end; not worth a word */
-    uint32_t head, tail;  /* free-running: head - tail bytes wait */
+    uint32_t head, tail; /* free-running: head - tail bytes wait */
     uint8_t ring[FD_RING];
 };
 

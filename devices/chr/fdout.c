@@ -32,8 +32,8 @@ static size_t ring_put(struct fd_out *out, const uint8_t *buf, size_t len)
 
 static void complain(struct fd_out *out, int errnum)
 {
-    if (out->warned || (out->lossy_unplugged && errnum == EIO))
-        return;
+    if (out->warned || (out->h.mode == FD_PTY && errnum == EIO))
+        return; /* an unplugged cable is not worth a word */
     out->warned = true;
     log_warn("%s: %s; the guest's output is lost while this lasts", out->what, strerror(errnum));
 }

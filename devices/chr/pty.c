@@ -74,7 +74,7 @@ static int open_master(char *path, size_t path_len, struct err *err)
 /* One descriptor each way, as epoll watches each once; both are of one non-blocking description. */
 static int init_ends(struct chr_pty *p, int master, const struct chr_env *env, struct err *err)
 {
-    struct fd_handle in = {.fd = master, .mode = FD_OWN, .close_it = true};
+    struct fd_handle in = {.fd = master, .mode = FD_PTY, .close_it = true};
     struct fd_handle out = in;
     out.fd = fcntl(master, F_DUPFD_CLOEXEC, 0);
     if (out.fd < 0) {
@@ -82,7 +82,6 @@ static int init_ends(struct chr_pty *p, int master, const struct chr_env *env, s
         close(master);
         return err_set_errno(err, e, "set up a pseudo-terminal");
     }
-    p->out.lossy_unplugged = true;
     int rc = fd_out_init(&p->out, &out, env, &p->chr, "serial output to the pseudo-terminal", err);
     struct err second = {0};
     int rc2 = fd_in_init(&p->in, &in, env, &p->chr, "serial input from the pseudo-terminal",

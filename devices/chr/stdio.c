@@ -104,19 +104,27 @@ static void stdio_fini(struct chr *chr)
 
 static const struct chr_ops stdio_ops = {stdio_read, stdio_write, stdio_fini};
 
-static int init_out(struct chr_stdio *s, const struct chr_env *env, struct err *err)
+/* Both before either is used: what is opened meanwhile would take a closed one's number. */
+static int share_both(struct fd_handle *in, struct fd_handle *out, struct err *err)
 {
-    struct fd_handle h;
-    int rc = fd_share(STDOUT_FILENO, O_WRONLY, &h);
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0)
+        return err_set_errno(err, errno, "stdin is not usable for the serial port "
+                                         "(try < /dev/null)");
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
+        return err_set_errno(err, errno, "stdout is not usable for the serial port "
+                                         "(try > /dev/null)");
+    int rc = fd_share(STDOUT_FILENO, O_WRONLY, out);
     if (rc)
-        return err_set_errno(err, -rc, "stdout is not usable for the serial port (redirect it)");
-    rc = fd_out_init(&s->out, &h, env, &s->chr, "serial output to stdout", err);
-    if (rc)
-        fd_out_fini(&s->out);
-    return rc;
+        return err_set_errno(err, -rc, "look at stdout for the serial port");
+    rc = fd_share(STDIN_FILENO, O_RDONLY, in);
+    if (!rc)
+        return 0;
+    if (out->close_it)
+        close(out->fd);
+    return err_set_errno(err, -rc, "look at stdin for the serial port");
 }
 
-static int init_in(struct chr_stdio *s, const struct chr_env *env, struct err *err)
+static int init_ends(struct chr_stdio *s, const struct chr_env *env, struct err *err)
 {
     struct fd_in_hooks terminal = {
         .filter = filter_key,
@@ -124,16 +132,19 @@ static int init_in(struct chr_stdio *s, const struct chr_env *env, struct err *e
         .self = s,
         .retry = true,
     };
-    struct fd_handle h;
-    int rc = fd_share(STDIN_FILENO, O_RDONLY, &h);
+    struct fd_handle in, out;
+    int rc = share_both(&in, &out, err);
     if (rc)
-        return err_set_errno(err, -rc,
-                             "stdin is not usable for the serial port (try < /dev/null)");
-    rc = fd_in_init(&s->in, &h, env, &s->chr, "serial input from stdin",
-                    isatty(STDIN_FILENO) ? &terminal : NULL, err);
-    if (rc)
-        fd_in_fini(&s->in);
-    return rc;
+        return rc;
+    rc = fd_out_init(&s->out, &out, env, &s->chr, "serial output to stdout", err);
+    struct err second = {0};
+    int rc2 = fd_in_init(&s->in, &in, env, &s->chr, "serial input from stdin",
+                         isatty(STDIN_FILENO) ? &terminal : NULL, rc ? &second : err);
+    if (!rc && !rc2)
+        return 0;
+    fd_in_fini(&s->in);
+    fd_out_fini(&s->out);
+    return rc ? rc : rc2;
 }
 
 struct chr *chr_stdio_open(const char *arg, const struct chr_env *env, struct err *err)
@@ -151,16 +162,10 @@ struct chr *chr_stdio_open(const char *arg, const struct chr_env *env, struct er
     }
     s->chr = (struct chr){.name = "stdio", .ops = &stdio_ops};
     s->stop = env->stop;
-    if (init_out(s, env, err))
-        goto out_free;
-    if (init_in(s, env, err))
-        goto out_close;
+    if (init_ends(s, env, err)) {
+        free(s);
+        return NULL;
+    }
     in_use = true;
     return &s->chr;
-
-out_close:
-    fd_out_fini(&s->out);
-out_free:
-    free(s);
-    return NULL;
 }

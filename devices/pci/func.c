@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// One PCI function: type 0 configuration header, capability list, BAR sizing and decoding, INTx gating (PCI Local Bus 3.0 section 6).
-// Every guest write passes `wmask`; what a register does beyond holding bits follows from comparing afterwards, so a write
-// of any width and alignment has the effect of its bytes.
-// The bridge forwards PCI_WINDOW and nothing else: a BAR that the guest moves onto RAM, ECAM or an interrupt controller, or onto
-// another BAR, is not on the bus until it (or the other) moves on.
+// One PCI function: type 0 configuration header, capability list, BAR sizing and decoding, INTx
+// gating (PCI Local Bus 3.0 section 6). Every guest write passes `wmask`; what a register does
+// beyond holding bits follows from comparing afterwards, so a write of any width and alignment
+// has the effect of its bytes. The bridge forwards PCI_WINDOW and nothing else: a BAR that the
+// guest moves onto RAM, ECAM or an interrupt controller, or onto another BAR, is not on the bus
+// until it (or the other) moves on.
 // Left out: I/O and 64-bit BARs, expansion ROM, power management, multi-function slots.
 #include "host.h"
 

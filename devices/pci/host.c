@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The PCI host bridge: bus 0, reached by configuration mechanism #1 (PCI Local Bus 3.0 section 3.2.2.3.2) and by ECAM (PCI Express
-// Base section 7.2.2). Plays the firmware's part too: slots, BAR addresses and interrupt lines are given at pci_add.
-// The INTA pins of all slots share two wires; a wire is up while any function behind it asserts.
+// The PCI host bridge: bus 0, reached by configuration mechanism #1 (PCI Local Bus 3.0 section
+// 3.2.2.3.2) and by ECAM (PCI Express Base section 7.2.2). Plays the firmware's part too: slots,
+// BAR addresses and interrupt lines are given at pci_add. The INTA pins of all slots share two
+// wires; a wire is up while any function behind it asserts.
 // Left out: other buses, multi-function slots, hot plug.
 #include "host.h"
 
@@ -187,7 +188,8 @@ int pci_add(struct pci_host *host, struct pci_func *func, struct err *err)
         if (!func->bar[n].size || func->bar[n].mapped)
             continue;
         pci_remove(func);
-        return err_set(err, EBUSY, "pci: BAR %u of %s cannot be mapped: something else is in the PCI window",
+        return err_set(err, EBUSY,
+                       "pci: BAR %u of %s cannot be mapped: something else is in the PCI window",
                        n, func->device.name);
     }
     return 0;
@@ -243,10 +245,16 @@ struct pci_host *pci_host_create(const struct pci_host_config *cfg, struct err *
     }
     host->cfg = *cfg;
     host->next_bar = PCI_WINDOW_BASE;
-    host->ports = (struct region){
-        .name = "pci-config", .base = CONFIG_PORT, .len = PORT_BYTES, .ops = &ports_ops, .self = host};
-    host->ecam = (struct region){
-        .name = "pci-ecam", .base = ECAM_BASE, .len = ECAM_SIZE, .ops = &ecam_ops, .self = host};
+    host->ports = (struct region){.name = "pci-config",
+                                  .base = CONFIG_PORT,
+                                  .len = PORT_BYTES,
+                                  .ops = &ports_ops,
+                                  .self = host};
+    host->ecam = (struct region){.name = "pci-ecam",
+                                 .base = ECAM_BASE,
+                                 .len = ECAM_SIZE,
+                                 .ops = &ecam_ops,
+                                 .self = host};
     host->bridge.device = (struct device){.name = "pci-host", .ops = &host_ops};
     pci_func_init(&host->bridge, &ident);
     if (bus_add(cfg->pio, &host->ports, err) || bus_add(cfg->mmio, &host->ecam, err) ||

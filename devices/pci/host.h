@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the host bridge (host.c) and the functions behind it (func.c) know of each other. Private to devices/pci.
+// What the host bridge (host.c) and the functions behind it (func.c) know of each other. Private
+// to devices/pci.
 #pragma once
 
 #include "pci.h"
@@ -41,5 +42,8 @@ struct pci_host {
     struct pci_func *slots[PCI_SLOTS];
 };
 
-/* Bring the bus in step with the function's BAR and command registers; whoever waited for the place may get it. */
+/*
+ * Bring the bus in step with the function's BAR and command registers; whoever waited for the
+ * place may get it.
+ */
 void pci_bars_update(struct pci_func *func);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// MSI-X (PCI Local Bus 3.0 section 6.8.2): capability, and one BAR with the vector table at 0 and the pending bits after it.
-// A vector is armed while MSI-X is enabled and neither the function nor the vector is masked; only then does the interrupt
-// controller know its message (msi_program), so that it may keep a fast way for it. What happens meanwhile becomes a pending bit.
-// Pending bits are forgotten when the guest disables MSI-X.
+// MSI-X (PCI Local Bus 3.0 section 6.8.2): capability, and one BAR with the vector table at 0 and
+// the pending bits after it. A vector is armed while MSI-X is enabled and neither the function
+// nor the vector is masked; only then does the interrupt controller know its message
+// (msi_program), so that it may keep a fast way for it. What happens meanwhile becomes a pending
+// bit. Pending bits are forgotten when the guest disables MSI-X.
 #include "msix.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// MSI-X inside a PCI function: what func.c has to tell it. Devices use the msix_ functions of pci.h.
+// MSI-X inside a PCI function: what func.c has to tell it. Devices use the msix_ functions of
+// pci.h.
 #pragma once
 
 #include "pci.h"

@@ -460,8 +460,8 @@ static void device_reset(struct device *dev)
 static void device_fini(struct device *dev)
 {
     struct virtio_pci *p = from_device(dev);
+    pci_remove(&p->func); /* calls remapped, which needs the device */
     virtio_detach(p->vd);
-    pci_remove(&p->func);
     msix_fini(&p->func);
     free(p);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Real mode: a boot sector that says hello on COM1 and ends through isa-debug-exit. Proves 16-bit entry at 0:7C00, segment arithmetic, string
-// output (rep outsb) and the flat loader.
+// Real mode: a boot sector that says hello on COM1 and ends through isa-debug-exit. Proves 16-bit
+// entry at 0:7C00, segment arithmetic, string output (rep outsb) and the flat loader.
 #include "guest.h"
 
     .code16

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// Interrupts for the small guests: an IDT whose gates count, and the 8259 pair at vectors 0x20 and 0x28 (8259A datasheet, ICW1 to ICW4).
-// CPU exceptions end the guest with their vector, so that a fault is a line and not a triple fault.
+// Interrupts for the small guests: an IDT whose gates count and call handlers, and the 8259 pair at
+// vectors 0x20 and 0x28 (8259A datasheet, ICW1 to ICW4). CPU exceptions end the guest with their
+// vector, so that a fault is a line and not a triple fault.
 #include "guest.h"
 
 #define PIC1 0x20
 #define PIC2 0xa0
 #define EOI 0x20
 #define PIC_VECTORS 0x20
+#define ELCR 0x4d0
+#define APIC_VECTORS 0x30
+#define SPURIOUS 0xff
 
 volatile uint32_t irq_count[256];
+void (*volatile irq_handler[256])(void);
 
 struct gate {
 #ifdef GUEST64
@@ -71,8 +76,10 @@ __attribute__((used)) void irq_entry(uint32_t vector, uintptr_t top);
 
 void irq_entry(uint32_t vector, uintptr_t top)
 {
-    irq_count[vector]++;
-    if (vector < 0x20) {
+    __atomic_fetch_add(&irq_count[vector], 1, __ATOMIC_SEQ_CST);
+    if (irq_handler[vector]) {
+        irq_handler[vector]();
+    } else if (vector < PIC_VECTORS) {
         print("FAILED: exception %u, top of stack %lx\n", vector, (unsigned long)top);
         finish(FAIL);
     }
@@ -80,6 +87,8 @@ void irq_entry(uint32_t vector, uintptr_t top)
         outb(PIC2, EOI);
     if (vector >= PIC_VECTORS && vector < PIC_VECTORS + 16)
         outb(PIC1, EOI);
+    if (vector >= APIC_VECTORS && vector != SPURIOUS)
+        lapic_write(LAPIC_EOI, 0);
 }
 
 static void set_gate(unsigned vector)
@@ -96,7 +105,7 @@ static void set_gate(unsigned vector)
 #endif
 }
 
-static void load_idt(void)
+void idt_load(void)
 {
     struct __attribute__((packed)) {
         uint16_t limit;
@@ -109,7 +118,7 @@ void irq_setup(void)
 {
     for (unsigned v = 0; v < 256; v++)
         set_gate(v);
-    load_idt();
+    idt_load();
     outb(PIC1, 0x11); /* ICW1: edge, cascade, ICW4 follows */
     outb(PIC2, 0x11);
     outb(PIC1 + 1, PIC_VECTORS);
@@ -118,14 +127,26 @@ void irq_setup(void)
     outb(PIC2 + 1, 2);
     outb(PIC1 + 1, 1); /* ICW4: 8086 mode */
     outb(PIC2 + 1, 1);
-    outb(PIC1 + 1, 0xfb); /* all masked but the cascade */
-    outb(PIC2 + 1, 0xff);
+    pic_mask_all(); /* but for the cascade */
 }
 
 void pic_unmask(unsigned irq)
 {
     uint16_t port = irq < 8 ? PIC1 + 1 : PIC2 + 1;
     outb(port, inb(port) & (uint8_t)~(1u << (irq % 8)));
+}
+
+void pic_mask_all(void)
+{
+    outb(PIC1 + 1, 0xfb);
+    outb(PIC2 + 1, 0xff);
+}
+
+void pic_set_level(unsigned irq, bool level)
+{
+    uint16_t port = (uint16_t)(ELCR + irq / 8);
+    uint8_t bit = (uint8_t)(1u << (irq % 8)), old = inb(port);
+    outb(port, (uint8_t)(level ? old | bit : old & ~bit));
 }
 
 void irq_on(void)
@@ -141,4 +162,10 @@ void irq_off(void)
 void irq_wait(void)
 {
     __asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+void irq_wait_count(unsigned vector, uint32_t count)
+{
+    while (irq_count[vector] < count)
+        irq_wait();
 }

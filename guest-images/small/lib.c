@@ -54,7 +54,8 @@ void print(const char *fmt, ...)
             break;
         case 'u':
         case 'x':
-            put_number(is_long ? va_arg(ap, unsigned long) : va_arg(ap, unsigned), *fmt == 'u' ? 10 : 16);
+            put_number(is_long ? va_arg(ap, unsigned long) : va_arg(ap, unsigned),
+                       *fmt == 'u' ? 10 : 16);
             break;
         default:
             put_char(*fmt);
@@ -63,6 +64,48 @@ void print(const char *fmt, ...)
     }
     va_end(ap);
 }
+
+/* --- the command line --- */
+
+extern uint32_t multiboot_info;
+
+uint32_t boot_info(unsigned offset)
+{
+    return read32(multiboot_info + offset);
+}
+
+/* What follows the word on the command line, or NULL. */
+static const char *find_word(const char *word)
+{
+    const char *line = (const char *)(uintptr_t)boot_info(16);
+    for (bool start = true; *line; start = *line++ == ' ') {
+        const char *l = line, *w = word;
+        while (*w && *l == *w)
+            l++, w++;
+        if (start && !*w)
+            return l;
+    }
+    return NULL;
+}
+
+bool asked(const char *word)
+{
+    const char *rest = find_word(word);
+    return rest && (!*rest || *rest == ' ');
+}
+
+uint32_t asked_number(const char *name, uint32_t otherwise)
+{
+    const char *digit = find_word(name);
+    uint32_t v = 0;
+    if (!digit)
+        return otherwise;
+    for (; *digit >= '0' && *digit <= '9'; digit++)
+        v = v * 10 + (uint32_t)(*digit - '0');
+    return v;
+}
+
+/* --- the end --- */
 
 void finish(uint8_t code)
 {

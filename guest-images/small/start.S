@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Entry of the C guests: multiboot 1 (section 3.2 of its specification) enters in 32-bit protected mode without paging. For 64-bit guests this
-// turns on long mode with the first 4 GiB mapped one to one by 2 MiB pages, then both kinds set a stack and call guest_main.
+// Entry of the C guests: multiboot 1 (section 3.2 of its specification) enters in 32-bit protected
+// mode without paging. For 64-bit guests this turns on long mode with the first 4 GiB mapped one to
+// one by 2 MiB pages, then both kinds set a stack and call guest_main. Other CPUs come in by the
+// trampoline, which smp.c copies to AP_TRAMPOLINE.
 #include "guest.h"
 
 #define MULTIBOOT_MAGIC 0x1badb002
@@ -59,6 +61,8 @@ _start:
     loop 3b
     movl $pdpt + 3, pml4
 
+    movl $4f, %ebx
+enter_long:                       // and go on at %ebx
     movl %cr4, %eax
     orl $0x620, %eax              // PAE; OSFXSR and OSXMMEXCPT
     movl %eax, %cr4
@@ -71,13 +75,15 @@ _start:
     movl %cr0, %eax
     orl $0x80000000, %eax
     movl %eax, %cr0
-    ljmp $0x18, $4f
+    ljmp $0x18, $in_long
     .code64
-4:  movl $0x10, %eax
+in_long:
+    movl $0x10, %eax
     movw %ax, %ds
     movw %ax, %es
     movw %ax, %ss
-    movl $stack_top, %esp
+    jmp *%rbx
+4:  movl $stack_top, %esp
     call guest_main
     movl $PASS, %edi
     call finish
@@ -85,6 +91,37 @@ _start:
     call guest_main
     pushl $PASS
     call finish
+#endif
+
+#ifdef GUEST64
+    // Another CPU: real mode at AP_TRAMPOLINE, then as the first CPU did.
+    .code16
+    .globl ap_trampoline, ap_trampoline_end
+ap_trampoline:
+    cli
+    xorw %ax, %ax
+    movw %ax, %ds
+    lgdtl AP_TRAMPOLINE + (ap_gdt_pointer - ap_trampoline)
+    movl %cr0, %eax
+    andl $0x9fffffff, %eax        // caches on
+    orl $1, %eax
+    movl %eax, %cr0
+    ljmpl $0x08, $ap_protected
+ap_gdt_pointer:
+    .word gdt_pointer - gdt - 1
+    .long gdt
+ap_trampoline_end:
+    .code32
+ap_protected:
+    movw $0x10, %ax
+    movw %ax, %ds
+    movw %ax, %es
+    movw %ax, %ss
+    movl $5f, %ebx
+    jmp enter_long
+    .code64
+5:  movl ap_stack, %esp           // smp_start waits for one CPU before it starts the next
+    call ap_entry
 #endif
 
     .data
@@ -107,6 +144,7 @@ multiboot_info:
 stack_top:
 #ifdef GUEST64
     .balign 4096
+    .globl pml4, pdpt
 pml4:
     .skip 4096
 pdpt:

@@ -121,6 +121,7 @@ struct view {
 
 static void view_init(struct view *v)
 {
+    *v = (struct view){0};
     for (unsigned s = 0; s < POWERCUT_SECTORS; s++) {
         v->sector[s].values = calloc(1, sizeof(struct value)); /* zeroes, long ago */
         v->sector[s].values[0].ok = true;

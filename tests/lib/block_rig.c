@@ -62,7 +62,7 @@ const char *block_rig_image(const struct block_rig *rig, const char *name, uint6
     return path;
 }
 
-bool block_rig_has_uring(void)
+bool block_rig_has_uring(unsigned tests)
 {
     struct evloop loop;
     struct event_queue events;
@@ -76,7 +76,7 @@ bool block_rig_has_uring(void)
     if (has)
         engine_close(eng);
     else
-        printf("SKIP: tests with io_uring: %s\n", err.msg);
+        printf("SKIP: %u tests with io_uring: %s\n", tests, err.msg);
     event_queue_fini(&events);
     evloop_fini(&loop);
     return has;

@@ -25,8 +25,8 @@ const char *block_rig_path(const struct block_rig *rig, const char *name);
 /* A sparse file of this size; returns its path. */
 const char *block_rig_image(const struct block_rig *rig, const char *name, uint64_t size);
 
-/* Can io_uring be used here? Prints "SKIP: ..." with the reason otherwise. */
-bool block_rig_has_uring(void);
+/* Can io_uring be used here? Otherwise prints that `tests` tests are skipped, and why. */
+bool block_rig_has_uring(unsigned tests);
 
 /* A request with one iovec, and whether it was answered. */
 struct block_test_req {

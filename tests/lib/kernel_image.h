@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Synthetic kernels for loader tests: a byte buffer that grows, builders for a small valid image of each format, and tables
-// of ways to spoil one.
+// Synthetic kernels for loader tests: a byte buffer that grows, builders for a small valid image of
+// each format, and tables of ways to spoil one.
 #pragma once
 
 #include <check.h>
@@ -79,7 +79,10 @@ static inline struct image_file image_open(const struct image *img)
     return f;
 }
 
-/* --- bzImage: 5 sectors of setup, BZ_PROT bytes of code, wants to be at 16 MiB with 4 MiB of room. --- */
+/*
+ * --- bzImage: 5 sectors of setup, BZ_PROT bytes of code, wants to be at 16 MiB with 4 MiB of room.
+ * ---
+ */
 #define BZ_SETUP 2560u
 #define BZ_PROT 0x8000u
 #define BZ_LOAD 0x1000000u
@@ -149,10 +152,12 @@ static inline void bzimage_set_payload(struct image *img, const void *payload, s
 #define ELF_DATA_AT 0x4000u
 #define ELF_NOTE_AT 0x6000u
 #define ELF_PVH_ENTRY (ELF_TEXT + 0x850)
-#define ELF64_PHDR(n, field) (sizeof(Elf64_Ehdr) + (n) * sizeof(Elf64_Phdr) + offsetof(Elf64_Phdr, field))
+#define ELF64_PHDR(n, field)                                                                       \
+    (sizeof(Elf64_Ehdr) + (n) * sizeof(Elf64_Phdr) + offsetof(Elf64_Phdr, field))
 #define ELF64_EHDR(field) offsetof(Elf64_Ehdr, field)
 
-static inline size_t elf_put_note(struct image *img, size_t at, const char *name, uint32_t type, uint32_t value)
+static inline size_t elf_put_note(struct image *img, size_t at, const char *name, uint32_t type,
+                                  uint32_t value)
 {
     size_t namesz = strlen(name) + 1, start = at;
     image_put(img, at, namesz, 4);
@@ -176,27 +181,48 @@ static inline void elf64_build(struct image *img, bool pvh)
 
     Elf64_Ehdr ehdr = {
         .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-        .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
-        .e_entry = ELF_TEXT + 0x40, .e_phoff = sizeof ehdr, .e_ehsize = sizeof ehdr,
-        .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 3,
+        .e_type = ET_EXEC,
+        .e_machine = EM_X86_64,
+        .e_version = EV_CURRENT,
+        .e_entry = ELF_TEXT + 0x40,
+        .e_phoff = sizeof ehdr,
+        .e_ehsize = sizeof ehdr,
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_phnum = 3,
     };
     Elf64_Phdr phdrs[3] = {
-        {.p_type = PT_LOAD, .p_offset = ELF_TEXT_AT, .p_vaddr = 0xffffffff81000000, .p_paddr = ELF_TEXT,
-         .p_filesz = ELF_TEXT_SIZE, .p_memsz = ELF_TEXT_SIZE},
-        {.p_type = PT_LOAD, .p_offset = ELF_DATA_AT, .p_vaddr = 0xffffffff81200000, .p_paddr = ELF_DATA,
-         .p_filesz = ELF_DATA_FILE, .p_memsz = ELF_DATA_MEM},
-        {.p_type = PT_NOTE, .p_offset = ELF_NOTE_AT, .p_filesz = notes, .p_memsz = notes, .p_align = 4},
+        {.p_type = PT_LOAD,
+         .p_offset = ELF_TEXT_AT,
+         .p_vaddr = 0xffffffff81000000,
+         .p_paddr = ELF_TEXT,
+         .p_filesz = ELF_TEXT_SIZE,
+         .p_memsz = ELF_TEXT_SIZE},
+        {.p_type = PT_LOAD,
+         .p_offset = ELF_DATA_AT,
+         .p_vaddr = 0xffffffff81200000,
+         .p_paddr = ELF_DATA,
+         .p_filesz = ELF_DATA_FILE,
+         .p_memsz = ELF_DATA_MEM},
+        {.p_type = PT_NOTE,
+         .p_offset = ELF_NOTE_AT,
+         .p_filesz = notes,
+         .p_memsz = notes,
+         .p_align = 4},
     };
     image_copy(img, 0, &ehdr, sizeof ehdr);
     image_copy(img, sizeof ehdr, phdrs, sizeof phdrs);
 }
 
-/* --- ELF32: one segment at 1 MiB that begins with the file, so that a multiboot header can be in it. --- */
+/*
+ * --- ELF32: one segment at 1 MiB that begins with the file, so that a multiboot header can be in
+ * it. ---
+ */
 #define ELF32_LOAD 0x100000u
 #define ELF32_FILE 0x2000u
 #define ELF32_MEM 0x9000u
 #define ELF32_ENTRY (ELF32_LOAD + 0x1000)
-#define ELF32_PHDR(n, field) (sizeof(Elf32_Ehdr) + (n) * sizeof(Elf32_Phdr) + offsetof(Elf32_Phdr, field))
+#define ELF32_PHDR(n, field)                                                                       \
+    (sizeof(Elf32_Ehdr) + (n) * sizeof(Elf32_Phdr) + offsetof(Elf32_Phdr, field))
 #define MB_AT 0x100u
 
 static inline void elf32_build(struct image *img)
@@ -205,13 +231,21 @@ static inline void elf32_build(struct image *img)
     image_pattern(img, 0, ELF32_FILE, 1);
     Elf32_Ehdr ehdr = {
         .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
-        .e_type = ET_EXEC, .e_machine = EM_386, .e_version = EV_CURRENT,
-        .e_entry = ELF32_ENTRY, .e_phoff = sizeof ehdr, .e_ehsize = sizeof ehdr,
-        .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 1,
+        .e_type = ET_EXEC,
+        .e_machine = EM_386,
+        .e_version = EV_CURRENT,
+        .e_entry = ELF32_ENTRY,
+        .e_phoff = sizeof ehdr,
+        .e_ehsize = sizeof ehdr,
+        .e_phentsize = sizeof(Elf32_Phdr),
+        .e_phnum = 1,
     };
     Elf32_Phdr phdr = {
-        .p_type = PT_LOAD, .p_vaddr = ELF32_LOAD, .p_paddr = ELF32_LOAD,
-        .p_filesz = ELF32_FILE, .p_memsz = ELF32_MEM,
+        .p_type = PT_LOAD,
+        .p_vaddr = ELF32_LOAD,
+        .p_paddr = ELF32_LOAD,
+        .p_filesz = ELF32_FILE,
+        .p_memsz = ELF32_MEM,
     };
     image_copy(img, 0, &ehdr, sizeof ehdr);
     image_copy(img, sizeof ehdr, &phdr, sizeof phdr);
@@ -221,7 +255,7 @@ static inline void multiboot_put_header(struct image *img, size_t at, uint32_t f
 {
     image_put(img, at, 0x1badb002, 4);
     image_put(img, at + 4, flags, 4);
-    image_put(img, at + 8, (uint32_t)-(0x1badb002 + flags), 4);
+    image_put(img, at + 8, (uint32_t) - (0x1badb002 + flags), 4);
 }
 
 /* --- Making plans --- */
@@ -229,7 +263,10 @@ static inline void multiboot_put_header(struct image *img, size_t at, uint32_t f
 static inline struct boot_request request_default(const char *kernel)
 {
     return (struct boot_request){
-        .kernel = kernel, .cmdline = "console=ttyS0", .ram_size = TEST_RAM, .rsdp = ACPI_TABLES,
+        .kernel = kernel,
+        .cmdline = "console=ttyS0",
+        .ram_size = TEST_RAM,
+        .rsdp = ACPI_TABLES,
     };
 }
 
@@ -245,8 +282,8 @@ static inline int plan_image(const struct image *img, struct boot_plan *plan, st
 }
 
 /* The n-th segment of that name, or NULL. */
-static inline const struct boot_segment *plan_segment(const struct boot_plan *plan, const char *what,
-                                                      unsigned n)
+static inline const struct boot_segment *plan_segment(const struct boot_plan *plan,
+                                                      const char *what, unsigned n)
 {
     for (unsigned i = 0; i < plan->nsegments; i++)
         if (!strcmp(plan->segments[i].what, what) && n-- == 0)
@@ -301,16 +338,20 @@ static inline void check_spoiled(const struct image *good, const struct spoiled 
     struct boot_plan plan;
     struct err err;
     int ret = plan_image(&img, &plan, &err);
-    ck_assert_msg(ret == -row->errnum, "%s: got %d (%s), wanted %d", row->name, ret, err.msg, -row->errnum);
-    ck_assert_msg(strstr(err.msg, row->says) != NULL, "%s: '%s' does not say '%s'", row->name, err.msg,
-                  row->says);
+    ck_assert_msg(ret == -row->errnum, "%s: got %d (%s), wanted %d", row->name, ret, err.msg,
+                  -row->errnum);
+    ck_assert_msg(strstr(err.msg, row->says) != NULL, "%s: '%s' does not say '%s'", row->name,
+                  err.msg, row->says);
     ck_assert_msg(!strchr(err.msg, '\n'), "%s: more than one line", row->name);
     ck_assert_uint_eq(plan.nfiles, 0);
     ck_assert_uint_eq(plan.nsegments, 0);
     image_free(&img);
 }
 
-/* Cut a good image at every length in [from, upto): each must fail with a message and without a crash. */
+/*
+ * Cut a good image at every length in [from, upto): each must fail with a message and without a
+ * crash.
+ */
 static inline void check_truncations(const struct image *good, size_t from, size_t upto)
 {
     for (size_t len = from; len < upto; len += len < 1024 ? 1 : 61) {

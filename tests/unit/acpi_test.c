@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The ACPI tables as a guest finds them in memory: it scans for the RSDP, follows pointers, checks sums. With iasl installed, all
-// tables are taken apart and put together again by it as well.
+// The ACPI tables as a guest finds them in memory: it scans for the RSDP, follows pointers,
+// checks sums. With iasl installed, all tables are taken apart and put together again by it as
+// well.
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,13 @@
 static struct gmem gm;
 static struct err err;
 static const struct acpi_config full = {
-    .ncpus = 2, .nvirtio_mmio = VIRTIO_MMIO_SLOTS, .pci = true, .com1 = true, .com2 = true, .fw_cfg = true};
+    .ncpus = 2,
+    .nvirtio_mmio = VIRTIO_MMIO_SLOTS,
+    .pci = true,
+    .com1 = true,
+    .com2 = true,
+    .fw_cfg = true,
+};
 
 static void setup(void)
 {
@@ -116,7 +123,8 @@ START_TEST(tables_follow_the_configuration)
 END_TEST
 
 /* A Generic Address Structure in I/O space against its 32-bit twin. */
-static void check_block(const uint8_t *fadt, unsigned legacy, unsigned gas, uint32_t port, unsigned len)
+static void check_block(const uint8_t *fadt, unsigned legacy, unsigned gas, uint32_t port,
+                        unsigned len)
 {
     ck_assert_uint_eq(load_le32(fadt + legacy), port);
     ck_assert_uint_eq(fadt[gas], 1);
@@ -141,6 +149,7 @@ START_TEST(fadt_describes_the_fixed_hardware)
     ck_assert_uint_eq(fadt[89], 2);
     ck_assert_uint_eq(fadt[91], 4);
     ck_assert_uint_eq(fadt[92], 8);
+    ck_assert_uint_eq(fadt[108], 0x32); /* century */
     ck_assert_uint_eq(load_le64(fadt + 120), RESET_PORT);
     ck_assert_uint_eq(fadt[116], 1);
     ck_assert_uint_eq(fadt[128], 6);
@@ -204,7 +213,8 @@ START_TEST(prt_routes_as_pci_slot_gsi_says)
     build(&full);
     static const uint8_t slot_0_intb[] = {0x12, 0x09, 4, 0x0b, 0xff, 0xff, 1, 0, 0x0a, 11};
     static const uint8_t slot_31_inta[] = {0x12, 0x0b, 4, 0x0c, 0xff, 0xff, 31, 0, 0, 0, 0x0a, 11};
-    static const uint8_t slot_31_intd[] = {0x12, 0x0c, 4, 0x0c, 0xff, 0xff, 31, 0, 0x0a, 3, 0, 0x0a, 10};
+    static const uint8_t slot_31_intd[] = {0x12, 0x0c, 4, 0x0c, 0xff, 0xff, 31,
+                                           0,    0x0a, 3, 0,    0x0a, 10};
     ck_assert(dsdt_has(slot_0_intb, sizeof slot_0_intb));
     ck_assert(dsdt_has(slot_31_inta, sizeof slot_31_inta));
     ck_assert(dsdt_has(slot_31_intd, sizeof slot_31_intd));
@@ -273,7 +283,9 @@ static void iasl(const char *args)
         snprintf(cmd, sizeof cmd, "cat %s/iasl.log >&2", dir);
         ck_assert_msg(system(cmd) == 0 && false, "iasl %s failed", args);
     }
-    snprintf(cmd, sizeof cmd, "! grep -iE 'warning|remark|error|invalid' %s/iasl.log | grep -v ' 0 Errors, 0 Warnings, 0 Remarks'",
+    snprintf(cmd, sizeof cmd,
+             "! grep -iE 'warning|remark|error|invalid' %s/iasl.log"
+             " | grep -v ' 0 Errors, 0 Warnings, 0 Remarks'",
              dir);
     ck_assert_msg(system(cmd) == 0, "iasl %s complains", args);
 }

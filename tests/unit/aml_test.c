@@ -120,7 +120,10 @@ START_TEST(package_buffer_and_method)
 }
 END_TEST
 
-/* A method-less construct whose body is `body` bytes: the length that comes out, and that the body came through. */
+/*
+ * A method-less construct whose body is `body` bytes: the length that comes out, and that the
+ * body came through.
+ */
 static size_t length_of(size_t body, uint8_t out[4])
 {
     setup();
@@ -186,8 +189,8 @@ START_TEST(resource_descriptors)
     aml_res_io_window(&a, 0xd00, 0xffff);
     expect(0x88, 13, 0, 1, 0x0c, 3, 0, 0, 0x00, 0x0d, 0xff, 0xff, 0, 0, 0x00, 0xf3);
     aml_res_memory_window(&a, 0xc0000000, 0xdfffffff);
-    expect(0x87, 23, 0, 0, 0x0c, 1, 0, 0, 0, 0, 0x00, 0x00, 0x00, 0xc0, 0xff, 0xff, 0xff, 0xdf, 0, 0,
-           0, 0, 0x00, 0x00, 0x00, 0x20);
+    expect(0x87, 23, 0, 0, 0x0c, 1, 0, 0, 0, 0, 0x00, 0x00, 0x00, 0xc0, /* minimum */
+           0xff, 0xff, 0xff, 0xdf, 0, 0, 0, 0, 0x00, 0x00, 0x00, 0x20);
 }
 END_TEST
 

@@ -5,13 +5,17 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -749,6 +753,62 @@ START_TEST(block_uring_continues_after_a_short_write)
 }
 END_TEST
 
+/* From here on this process may not make this system call, as in many containers. */
+static bool forbid(unsigned nr, unsigned error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = {.len = ARRAY_LEN(code), .filter = code};
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+}
+
+/* In a child, because a filter is for life: 0, or the number of the step that went wrong. */
+static int live_without(unsigned nr, unsigned error, const char *path)
+{
+    struct block_config cfg = config(path, 1);
+    struct err err = {0}, none = {0};
+    uint8_t out[4096], in[4096];
+    if (!forbid(nr, error))
+        return 1;
+    if (block_open(&cfg, &rig.env, &err) || !strstr(err.msg, "aio=threads"))
+        return 2;
+    cfg.aio = BLK_AIO_AUTO;
+    struct block *blk = block_open(&cfg, &rig.env, &none);
+    if (!blk || strcmp(raw_engine(blk)->ops->name, "threads"))
+        return 3;
+    fill(out, sizeof out, 30);
+    if (block_rig_io(&rig, blk, BLK_WRITE, 0, out, sizeof out) ||
+        block_rig_io(&rig, blk, BLK_READ, 0, in, sizeof in) || memcmp(in, out, sizeof in))
+        return 4;
+    block_close(blk);
+    return 0;
+}
+
+START_TEST(block_uses_threads_where_io_uring_is_refused)
+{
+    static const struct {
+        unsigned nr, error;
+    } cases[] = {
+        {SYS_io_uring_setup, EPERM}, {SYS_io_uring_setup, ENOSYS}, {SYS_io_uring_setup, ENOMEM},
+        {SYS_io_uring_enter, EPERM}, {SYS_io_uring_register, EPERM},
+    };
+    const char *path = block_rig_image(&rig, "disk", 4096);
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        int status;
+        pid_t pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (!pid)
+            _exit(live_without(cases[i].nr, cases[i].error, path));
+        waitpid(pid, &status, 0);
+        ck_assert_msg(status == 0, "case %u: status %#x", i, (unsigned)status);
+    }
+}
+END_TEST
+
 /* --- opening --- */
 
 static void refused(const struct block_config *cfg, const char *why)
@@ -1013,35 +1073,31 @@ START_TEST(block_snapshot_without_a_place_says_so)
 }
 END_TEST
 
-static void add_engine_tests(TCase *tc, int engines)
-{
-    static const TTest *const *const tests[] = {
-        &block_read_returns_what_was_written,
-        &block_reaches_beyond_4_gib,
-        &block_takes_more_requests_than_a_ring_holds,
-        &block_scatters_into_odd_pieces,
-        &block_takes_more_pieces_than_a_system_call,
-        &block_refuses_bad_requests_later,
-        &block_read_only_refuses_changes,
-        &block_discard_and_zeroes_read_as_zeroes,
-        &block_discard_gives_space_back,
-        &block_opening_does_not_change_the_image,
-        &block_drain_answers_all_and_runs_no_other_events,
-        &block_close_waits_for_what_is_in_flight,
-        &block_done_may_submit_again,
-        &block_short_write_is_continued_and_its_error_told,
-        &block_shrunk_file_gives_an_error_not_zeroes,
-        &block_odd_end_reads_as_padded_with_zeroes,
-        &block_direct_takes_any_memory,
-        &block_coarse_device_keeps_neighbours,
-        &block_coarse_device_serialises_writes_to_one_piece,
-        &block_snapshot_leaves_the_image_alone,
-        &block_snapshot_takes_writes_at_once,
-        &block_snapshot_read_slices_scattered_memory,
-    };
-    for (unsigned i = 0; i < ARRAY_LEN(tests); i++)
-        tcase_add_loop_test(tc, *tests[i], 0, engines);
-}
+static const TTest *const *const engine_tests[] = {
+    &block_read_returns_what_was_written,
+    &block_reaches_beyond_4_gib,
+    &block_takes_more_requests_than_a_ring_holds,
+    &block_scatters_into_odd_pieces,
+    &block_takes_more_pieces_than_a_system_call,
+    &block_refuses_bad_requests_later,
+    &block_read_only_refuses_changes,
+    &block_discard_and_zeroes_read_as_zeroes,
+    &block_discard_gives_space_back,
+    &block_opening_does_not_change_the_image,
+    &block_drain_answers_all_and_runs_no_other_events,
+    &block_close_waits_for_what_is_in_flight,
+    &block_done_may_submit_again,
+    &block_short_write_is_continued_and_its_error_told,
+    &block_shrunk_file_gives_an_error_not_zeroes,
+    &block_odd_end_reads_as_padded_with_zeroes,
+    &block_direct_takes_any_memory,
+    &block_coarse_device_keeps_neighbours,
+    &block_coarse_device_serialises_writes_to_one_piece,
+    &block_snapshot_leaves_the_image_alone,
+    &block_snapshot_takes_writes_at_once,
+    &block_snapshot_read_slices_scattered_memory,
+};
+
 
 static Suite *block_suite(bool uring)
 {
@@ -1049,7 +1105,8 @@ static Suite *block_suite(bool uring)
     TCase *tc = tcase_create("engines");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
-    add_engine_tests(tc, uring ? 2 : 1);
+    for (unsigned i = 0; i < ARRAY_LEN(engine_tests); i++)
+        tcase_add_loop_test(tc, *engine_tests[i], 0, uring ? 2 : 1);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("host");
@@ -1063,8 +1120,9 @@ static Suite *block_suite(bool uring)
     tcase_add_test(tc, block_flushes_under_way_share_one_failure);
     tcase_add_test(tc, block_flush_waits_for_a_sync_of_its_own);
     tcase_add_test(tc, block_unsafe_never_syncs);
-    tcase_add_test(tc, block_uring_flush_is_a_data_sync);
+    tcase_add_test(tc, block_uring_flush_is_a_data_sync); /* these two need no ring */
     tcase_add_test(tc, block_uring_continues_after_a_short_write);
+    tcase_add_test(tc, block_uses_threads_where_io_uring_is_refused);
     tcase_add_test(tc, block_open_refuses_what_is_no_disk);
     tcase_add_test(tc, block_open_copies_the_serial);
     tcase_add_test(tc, block_lock_keeps_a_second_process_out);
@@ -1078,7 +1136,7 @@ static Suite *block_suite(bool uring)
 
 int main(void)
 {
-    SRunner *sr = srunner_create(block_suite(block_rig_has_uring()));
+    SRunner *sr = srunner_create(block_suite(block_rig_has_uring(ARRAY_LEN(engine_tests))));
     srunner_run_all(sr, CK_NORMAL);
     int failed = srunner_ntests_failed(sr);
     srunner_free(sr);

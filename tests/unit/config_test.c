@@ -274,11 +274,10 @@ END_TEST
 
 START_TEST(scalar_options_reach_their_fields)
 {
-    ck_assert_int_eq(PARSE_K("-no-reboot", "-strict-io", "-timeout", "7", "-pidfile", "p", "-name",
-                             "n", "-d", "guest,boot", "-D", "log", "-kernel-unpack", "guest"),
+    ck_assert_int_eq(PARSE_K("-no-reboot", "-timeout", "7", "-pidfile", "p", "-name", "n",
+                             "-d", "guest,boot", "-D", "log", "-kernel-unpack", "guest"),
                      0);
     ck_assert(cfg.no_reboot);
-    ck_assert(cfg.strict_io);
     ck_assert_uint_eq(cfg.timeout_s, 7);
     ck_assert_str_eq(cfg.pidfile, "p");
     ck_assert_str_eq(cfg.name, "n");

@@ -198,8 +198,10 @@ START_TEST(directory_is_sorted_by_name)
     uint8_t dir[4 + 5 * 64];
     item_read(FW_CFG_FILE_DIR, dir, sizeof dir);
     ck_assert_uint_eq(be32(dir), 5);
-    for (unsigned i = 0; i < 4; i++)
-        ck_assert_int_lt(strcmp((char *)dir + 4 + i * 64 + 8, (char *)dir + 4 + (i + 1) * 64 + 8), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        const char *name = (char *)dir + 4 + i * 64 + 8;
+        ck_assert_int_lt(strcmp(name, name + 64), 0);
+    }
     for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
         uint32_t size = 0;
         char got[6];
@@ -274,8 +276,12 @@ END_TEST
 
 START_TEST(dma_control_that_makes_no_sense_is_an_error)
 {
-    static const uint32_t controls[] = {DMA_READ | DMA_WRITE, DMA_READ | DMA_SKIP, DMA_ERROR | DMA_READ,
-                                        DMA_READ | 0x20,      0x8000,              0xffffffff};
+    static const uint32_t controls[] = {DMA_READ | DMA_WRITE,
+                                        DMA_READ | DMA_SKIP,
+                                        DMA_ERROR | DMA_READ,
+                                        DMA_READ | 0x20,
+                                        0x8000,
+                                        0xffffffff};
     gmem_fill(&gm, 0x2000, 0xaa, 4);
     for (unsigned i = 0; i < ARRAY_LEN(controls); i++)
         ck_assert_uint_eq(dma(controls[i], 4, 0x2000), DMA_ERROR);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// bzImage: placement and registers of a good image, host-side unpacking in every supported format, and spoiled images.
+// bzImage: placement and registers of a good image, host-side unpacking in every supported format,
+// and spoiled images.
 #include "../lib/kernel_image.h"
 
 #include <asm/bootparam.h>
@@ -109,7 +110,10 @@ START_TEST(zero_page_tells_command_line_initrd_memory_and_rsdp)
 
     ck_assert_uint_eq(bp->e820_entries, 4);
     const uint64_t want[][3] = {
-        {0, 0x9fc00, 1}, {0x9fc00, 0x60400, 2}, {0x100000, TEST_RAM - 0x100000, 1}, {ECAM_BASE, ECAM_SIZE, 2},
+        {0, 0x9fc00, 1},
+        {0x9fc00, 0x60400, 2},
+        {0x100000, TEST_RAM - 0x100000, 1},
+        {ECAM_BASE, ECAM_SIZE, 2},
     };
     for (unsigned i = 0; i < 4; i++) {
         ck_assert_uint_eq(bp->e820_table[i].addr, want[i][0]);
@@ -255,18 +259,35 @@ START_TEST(spoiled_bzimages_are_refused_with_a_reason)
         {"alignment zero", 0, {{BZ_ALIGNMENT, 4, 0}}, EINVAL, "not a power of two"},
         {"alignment odd", 0, {{BZ_ALIGNMENT, 4, 0x300000}}, EINVAL, "not a power of two"},
         {"misaligned", 0, {{BZ_PREF_ADDRESS, 8, BZ_LOAD + 0x1000}}, EINVAL, "not aligned"},
-        {"low and fixed", 0, {{BZ_PREF_ADDRESS, 8, 0x10000}, {BZ_RELOCATABLE, 1, 0}}, EINVAL, "below 1 MiB"},
+        {"low and fixed",
+         0,
+         {{BZ_PREF_ADDRESS, 8, 0x10000}, {BZ_RELOCATABLE, 1, 0}},
+         EINVAL,
+         "below 1 MiB"},
         {"load beyond RAM", 0, {{BZ_PREF_ADDRESS, 8, MIB(64)}}, ENOSPC, "needs 68 MiB of RAM"},
         {"load wraps", 0, {{BZ_PREF_ADDRESS, 8, 0xffffffffffe00000}}, EINVAL, "beyond the 3 GiB"},
         {"load above 4G", 0, {{BZ_PREF_ADDRESS, 8, GIB(5)}}, EINVAL, "beyond the 3 GiB"},
         {"init_size huge", 0, {{BZ_INIT, 4, 0xffffffff}}, EINVAL, "beyond the 3 GiB"},
-        {"init_size beyond RAM", 0, {{BZ_INIT, 4, MIB(49)}}, ENOSPC, "needs 65 MiB of RAM to start"},
-        {"payload beyond file", 0, {{BZ_PAYLOAD_OFFSET, 4, 0xffffff00}, {BZ_PAYLOAD_LENGTH, 4, 0x1000}},
-         EINVAL, "truncated bzImage: the payload"},
-        {"payload too long", 0, {{BZ_PAYLOAD_OFFSET, 4, 0}, {BZ_PAYLOAD_LENGTH, 4, 0xffffffff}},
-         EINVAL, "truncated bzImage: the payload"},
+        {"init_size beyond RAM",
+         0,
+         {{BZ_INIT, 4, MIB(49)}},
+         ENOSPC,
+         "needs 65 MiB of RAM to start"},
+        {"payload beyond file",
+         0,
+         {{BZ_PAYLOAD_OFFSET, 4, 0xffffff00}, {BZ_PAYLOAD_LENGTH, 4, 0x1000}},
+         EINVAL,
+         "truncated bzImage: the payload"},
+        {"payload too long",
+         0,
+         {{BZ_PAYLOAD_OFFSET, 4, 0}, {BZ_PAYLOAD_LENGTH, 4, 0xffffffff}},
+         EINVAL,
+         "truncated bzImage: the payload"},
         {"cut in setup", 1024, {{0}}, EINVAL, "truncated bzImage"},
-        {"cut in code", BZ_SETUP + 12 * 1024, {{0}}, EINVAL,
+        {"cut in code",
+         BZ_SETUP + 12 * 1024,
+         {{0}},
+         EINVAL,
          "header says 32 KiB of protected-mode code, file has 12 KiB"},
     };
     struct image img;
@@ -303,7 +324,8 @@ static void pack_lz4(const struct image *in, struct image *out)
         int len = (int)(in->len - at < MIB(8) ? in->len - at : MIB(8));
         struct image block = {0};
         image_size(&block, (size_t)LZ4_compressBound(len));
-        int n = LZ4_compress_default((char *)in->data + at, (char *)block.data, len, (int)block.len);
+        int n =
+            LZ4_compress_default((char *)in->data + at, (char *)block.data, len, (int)block.len);
         ck_assert_int_gt(n, 0);
         image_put(out, out->len, (uint64_t)n, 4);
         image_copy(out, out->len, block.data, (size_t)n);
@@ -331,7 +353,8 @@ static void pack(enum pack how, const struct image *in, struct image *out)
     } else {
         image_size(out, lzma_stream_buffer_bound(in->len));
         ck_assert_int_eq(lzma_easy_buffer_encode(0, LZMA_CHECK_CRC32, NULL, in->data, in->len,
-                                                 out->data, &n, out->len), LZMA_OK);
+                                                 out->data, &n, out->len),
+                         LZMA_OK);
         image_size(out, n);
     }
     image_put(out, out->len, in->len, 4);
@@ -426,7 +449,8 @@ START_TEST(payloads_larger_than_one_lz4_block_are_unpacked_whole)
         ck_assert_uint_eq(plan.cpu.rip, ELF_TEXT + 0x10);
         apply_to_ram(&plan, &gm, TEST_RAM);
         ck_assert_mem_eq(gmem_ptr(&gm, ELF_TEXT, text), elf.data + at, text);
-        ck_assert_mem_eq(gmem_ptr(&gm, MIB(48), ELF_DATA_FILE), elf.data + ELF_DATA_AT, ELF_DATA_FILE);
+        ck_assert_mem_eq(gmem_ptr(&gm, MIB(48), ELF_DATA_FILE), elf.data + ELF_DATA_AT,
+                         ELF_DATA_FILE);
         gmem_fini(&gm);
         boot_plan_free(&plan);
         image_free(&elf);
@@ -437,8 +461,8 @@ START_TEST(payloads_larger_than_one_lz4_block_are_unpacked_whole)
 END_TEST
 
 /* Plan a bzImage with this payload under a policy. */
-static int plan_payload(const void *payload, size_t len, enum kernel_unpack unpack, struct boot_plan *plan,
-                        struct err *err)
+static int plan_payload(const void *payload, size_t len, enum kernel_unpack unpack,
+                        struct boot_plan *plan, struct err *err)
 {
     struct image img;
     bzimage_build(&img);
@@ -470,7 +494,8 @@ START_TEST(unsupported_compression_is_left_to_the_guest_unless_the_host_is_asked
         ck_assert_int_eq(plan_payload(rows[i].bytes, 16, KERNEL_UNPACK_AUTO, &plan, &err), 0);
         ck_assert_str_eq(plan.format, "bzImage");
         boot_plan_free(&plan);
-        ck_assert_int_eq(plan_payload(rows[i].bytes, 16, KERNEL_UNPACK_HOST, &plan, &err), -ENOTSUP);
+        ck_assert_int_eq(plan_payload(rows[i].bytes, 16, KERNEL_UNPACK_HOST, &plan, &err),
+                         -ENOTSUP);
         ck_assert_ptr_nonnull(strstr(err.msg, rows[i].says));
     }
 }
@@ -561,7 +586,8 @@ START_TEST(payload_that_is_no_elf_or_does_not_fit_is_left_to_the_guest)
     ck_assert_int_eq(plan_payload(packed.data, packed.len, KERNEL_UNPACK_AUTO, &plan, &err), 0);
     ck_assert_str_eq(plan.format, "bzImage");
     boot_plan_free(&plan);
-    ck_assert_int_eq(plan_payload(packed.data, packed.len, KERNEL_UNPACK_HOST, &plan, &err), -ENOEXEC);
+    ck_assert_int_eq(plan_payload(packed.data, packed.len, KERNEL_UNPACK_HOST, &plan, &err),
+                     -ENOEXEC);
     image_free(&elf);
     image_free(&packed);
 
@@ -572,7 +598,8 @@ START_TEST(payload_that_is_no_elf_or_does_not_fit_is_left_to_the_guest)
     ck_assert_ptr_null(plan.payload);
     ck_assert_ptr_nonnull(plan_segment(&plan, "kernel work area", 0));
     boot_plan_free(&plan);
-    ck_assert_int_eq(plan_payload(packed.data, packed.len, KERNEL_UNPACK_HOST, &plan, &err), -ENOSPC);
+    ck_assert_int_eq(plan_payload(packed.data, packed.len, KERNEL_UNPACK_HOST, &plan, &err),
+                     -ENOSPC);
     image_free(&elf);
     image_free(&packed);
 }

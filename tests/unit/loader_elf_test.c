@@ -128,7 +128,8 @@ START_TEST(elf32_with_pvh_note_is_taken)
     struct err err;
     elf32_build(&elf);
     image_put(&elf, offsetof(Elf32_Ehdr, e_phnum), 2, 2);
-    Elf32_Phdr note = {.p_type = PT_NOTE, .p_offset = 0x400, .p_filesz = 20, .p_memsz = 20, .p_align = 4};
+    Elf32_Phdr note = {
+        .p_type = PT_NOTE, .p_offset = 0x400, .p_filesz = 20, .p_memsz = 20, .p_align = 4};
     image_copy(&elf, ELF32_PHDR(1, p_type), &note, sizeof note);
     elf_put_note(&elf, 0x400, "Xen", 18, ELF32_LOAD + 0x500);
     ck_assert_msg(plan_image(&elf, &plan, &err) == 0, "%s", err.msg);
@@ -189,15 +190,37 @@ START_TEST(spoiled_elf64_files_are_refused_with_a_reason)
         {"phentsize 32", 0, {{ELF64_EHDR(e_phentsize), 2, 32}}, ENOEXEC, "headers of 32 bytes"},
         {"phoff at end", 0, {{ELF64_EHDR(e_phoff), 8, 0x6000}}, ENOEXEC, "truncated ELF"},
         {"phoff wraps", 0, {{ELF64_EHDR(e_phoff), 8, ~0ull}}, ENOEXEC, "truncated ELF"},
-        {"only a note", 0, {{PH(0, p_type), 4, PT_NULL}, {PH(1, p_type), 4, PT_NULL}},
-         ENOEXEC, "without loadable"},
-        {"offset past end", 0, {{PH(0, p_offset), 8, 0x10000}}, ENOEXEC, "truncated ELF: segment 0"},
-        {"offset wraps", 0, {{PH(0, p_offset), 8, ~0ull - 0x100}}, ENOEXEC, "truncated ELF: segment 0"},
-        {"filesz huge", 0, {{PH(1, p_filesz), 8, ~0ull}, {PH(1, p_memsz), 8, ~0ull}},
-         ENOEXEC, "truncated ELF: segment 1"},
+        {"only a note",
+         0,
+         {{PH(0, p_type), 4, PT_NULL}, {PH(1, p_type), 4, PT_NULL}},
+         ENOEXEC,
+         "without loadable"},
+        {"offset past end",
+         0,
+         {{PH(0, p_offset), 8, 0x10000}},
+         ENOEXEC,
+         "truncated ELF: segment 0"},
+        {"offset wraps",
+         0,
+         {{PH(0, p_offset), 8, ~0ull - 0x100}},
+         ENOEXEC,
+         "truncated ELF: segment 0"},
+        {"filesz huge",
+         0,
+         {{PH(1, p_filesz), 8, ~0ull}, {PH(1, p_memsz), 8, ~0ull}},
+         ENOEXEC,
+         "truncated ELF: segment 1"},
         {"filesz beyond memsz", 0, {{PH(1, p_memsz), 8, ELF_DATA_FILE - 1}}, ENOEXEC, "in memory"},
-        {"address wraps", 0, {{PH(1, p_paddr), 8, ~0ull - 0x10}}, ENOEXEC, "end of the address space"},
-        {"memsz wraps", 0, {{PH(1, p_memsz), 8, ~0ull - 0x10}}, ENOEXEC, "end of the address space"},
+        {"address wraps",
+         0,
+         {{PH(1, p_paddr), 8, ~0ull - 0x10}},
+         ENOEXEC,
+         "end of the address space"},
+        {"memsz wraps",
+         0,
+         {{PH(1, p_memsz), 8, ~0ull - 0x10}},
+         ENOEXEC,
+         "end of the address space"},
         {"memsz huge", 0, {{PH(1, p_memsz), 8, GIB(1) << 20}}, ENOSPC, "not in the 64 MiB of RAM"},
         {"beyond RAM", 0, {{PH(1, p_paddr), 8, TEST_RAM - 0x1000}}, ENOSPC, "give more with -m"},
         {"in the hole", 0, {{PH(1, p_paddr), 8, 0xfee00000}}, ENOSPC, "not in the 64 MiB of RAM"},
@@ -205,10 +228,17 @@ START_TEST(spoiled_elf64_files_are_refused_with_a_reason)
         {"over start info", 0, {{PH(1, p_paddr), 8, 0x5000}}, EINVAL, "overlaps kernel at 0x5000"},
         {"over command line", 0, {{PH(1, p_paddr), 8, BOOT_CMDLINE}}, EINVAL, "command line"},
         {"over GDT", 0, {{PH(1, p_paddr), 8, 0x400}}, EINVAL, "overlaps kernel"},
-        {"segments overlap", 0, {{PH(1, p_paddr), 8, ELF_TEXT + ELF_TEXT_SIZE - 1}},
-         EINVAL, "overlaps kernel at 0x1000000-0x1002345"},
+        {"segments overlap",
+         0,
+         {{PH(1, p_paddr), 8, ELF_TEXT + ELF_TEXT_SIZE - 1}},
+         EINVAL,
+         "overlaps kernel at 0x1000000-0x1002345"},
         {"segment inside", 0, {{PH(1, p_paddr), 8, ELF_TEXT}}, EINVAL, "overlaps"},
-        {"PVH entry outside", 0, {{ELF_NOTE_AT + 20 + 16, 4, 0x2000000}}, ENOEXEC, "PVH entry 0x2000000"},
+        {"PVH entry outside",
+         0,
+         {{ELF_NOTE_AT + 20 + 16, 4, 0x2000000}},
+         ENOEXEC,
+         "PVH entry 0x2000000"},
         {"note past end", 0, {{PH(2, p_offset), 8, 0x100000}}, EINVAL, "truncated ELF"},
         {"note huge", 0, {{PH(2, p_filesz), 8, GIB(4)}}, ENOEXEC, "note segment of"},
         {"cut in text", 0x2000, {{0}}, ENOEXEC, "truncated ELF: segment 0"},
@@ -228,7 +258,11 @@ END_TEST
 START_TEST(entry_outside_every_segment_is_refused)
 {
     static const struct spoiled row = {
-        "entry", 0, {{ELF64_EHDR(e_entry), 8, 0x2000000}}, ENOEXEC, "entry 0x2000000 is in no segment",
+        "entry",
+        0,
+        {{ELF64_EHDR(e_entry), 8, 0x2000000}},
+        ENOEXEC,
+        "entry 0x2000000 is in no segment",
     };
     struct image elf;
     elf64_build(&elf, false);
@@ -240,13 +274,12 @@ END_TEST
 START_TEST(damaged_notes_count_as_none)
 {
     static const struct patch damage[] = {
-        {ELF_NOTE_AT + 20, 4, 0xffffffff},      /* name size */
-        {ELF_NOTE_AT + 24, 4, 0xffffffff},      /* description size */
-        {ELF_NOTE_AT + 24, 4, 2},
-        {ELF_NOTE_AT + 28, 4, 17},              /* type */
-        {ELF_NOTE_AT + 32, 1, 'Y'},             /* name */
-        {ELF_NOTE_AT + 4, 4, 0xfffffffc},       /* description of the first: skips over the end */
-        {ELF64_PHDR(2, p_filesz), 8, 38},       /* the segment ends inside the description */
+        {ELF_NOTE_AT + 20, 4, 0xffffffff},                            /* name size */
+        {ELF_NOTE_AT + 24, 4, 0xffffffff},                            /* description size */
+        {ELF_NOTE_AT + 24, 4, 2},          {ELF_NOTE_AT + 28, 4, 17}, /* type */
+        {ELF_NOTE_AT + 32, 1, 'Y'},                                   /* name */
+        {ELF_NOTE_AT + 4, 4, 0xfffffffc}, /* description of the first: skips over the end */
+        {ELF64_PHDR(2, p_filesz), 8, 38}, /* the segment ends inside the description */
     };
     for (unsigned i = 0; i < ARRAY_LEN(damage); i++) {
         struct image elf;
@@ -265,7 +298,8 @@ END_TEST
 START_TEST(elf32_without_pvh_or_multiboot_is_refused)
 {
     struct image elf;
-    static const struct spoiled row = {"elf32", 0, {{0}}, ENOEXEC, "PVH note or a multiboot header"};
+    static const struct spoiled row = {
+        "elf32", 0, {{0}}, ENOEXEC, "PVH note or a multiboot header"};
     elf32_build(&elf);
     check_spoiled(&elf, &row);
     multiboot_put_header(&elf, MB_AT, 0);

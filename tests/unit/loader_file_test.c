@@ -62,7 +62,9 @@ START_TEST(files_of_no_known_format_are_named_so)
     } rows[] = {
         {"hello", "need a bzImage, an x86 ELF (vmlinux, PVH), a multiboot kernel or a boot sector"},
         {"\x1f\x8b\x08", "gunzip"},
-        {"\xfd" "7zXZ", "unxz"},
+        {"\xfd"
+         "7zXZ",
+         "unxz"},
         {"\x28\xb5\x2f\xfd", "unzstd"},
         {"BZh9", "bunzip2"},
         {"070701", "-initrd"},
@@ -100,7 +102,8 @@ START_TEST(files_that_cannot_be_read_are_named)
     struct image_file empty = {.fd = memfd_create("empty", MFD_CLOEXEC)};
     snprintf(empty.path, sizeof empty.path, "/proc/self/fd/%d", empty.fd);
 
-    check_path("/nonexistent/bzImage", NULL, ENOENT, "open kernel '/nonexistent/bzImage': No such file");
+    check_path("/nonexistent/bzImage", NULL, ENOENT,
+               "open kernel '/nonexistent/bzImage': No such file");
     check_path("/tmp", NULL, EISDIR, "kernel '/tmp' is a directory");
     check_path("/dev/null", NULL, EINVAL, "kernel '/dev/null' is not a regular file");
     check_path(empty.path, NULL, EINVAL, "is empty");

@@ -58,7 +58,11 @@ static void probe_raise(struct intc *intc, struct msi_source *src)
 }
 
 static const struct intc_ops probe_ops = {
-    .msi_send = probe_send, .msi_bind = probe_bind, .msi_unbind = probe_unbind, .msi_raise = probe_raise};
+    .msi_send = probe_send,
+    .msi_bind = probe_bind,
+    .msi_unbind = probe_unbind,
+    .msi_raise = probe_raise,
+};
 
 static void set_wire(void *opaque, unsigned n, bool level)
 {

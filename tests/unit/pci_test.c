@@ -122,11 +122,13 @@ static void setup(void)
     wire_changes = 0;
     reset_port_value = 0;
     err = (struct err){{0}};
-    host = pci_host_create(&(struct pci_host_config){.pio = &pio,
-                                                     .mmio = &mmio,
-                                                     .intx = {{set_wire, NULL, 0}, {set_wire, NULL, 1}},
-                                                     .reset_port = {&reset_port_ops, &reset_port_value}},
-                           &err);
+    const struct pci_host_config cfg = {
+        .pio = &pio,
+        .mmio = &mmio,
+        .intx = {{set_wire, NULL, 0}, {set_wire, NULL, 1}},
+        .reset_port = {&reset_port_ops, &reset_port_value},
+    };
+    host = pci_host_create(&cfg, &err);
     ck_assert_msg(host != NULL, "%s", err.msg);
     for (unsigned i = 0; i < ARRAY_LEN(toys); i++) {
         toy_init(&toys[i], names[i], (uint16_t)(0x1040 + i));
@@ -402,7 +404,8 @@ END_TEST
 
 START_TEST(bar_over_another_region_is_not_mapped)
 {
-    struct region other = {.name = "other", .base = 0xd8000000, .len = 0x100, .ops = &toy_ops, .self = &toys[2]};
+    struct region other = {
+        .name = "other", .base = 0xd8000000, .len = 0x100, .ops = &toy_ops, .self = &toys[2]};
     ck_assert_int_eq(bus_add(&mmio, &other, &err), 0);
     cfg_write(1, 0x10, 4, 0xd8000000);
     ck_assert(!toys[0].func.bar[0].mapped);
@@ -537,7 +540,10 @@ START_TEST(bar_that_does_not_fit_the_window_is_an_error)
 }
 END_TEST
 
-/* Whatever is written wherever: nothing breaks, mapped BARs agree with their registers, and a reset brings all back. */
+/*
+ * Whatever is written wherever: nothing breaks, mapped BARs agree with their registers, and a
+ * reset brings all back.
+ */
 START_TEST(random_config_accesses_do_no_harm)
 {
     unsigned seed = 20240607;

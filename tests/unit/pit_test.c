@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The 8254 through the bus, against the mode descriptions of its datasheet. Time is stepped by the tick: a count
-// written at tick T is taken at T + 1.
+// The 8254 through the bus, against the mode descriptions of its datasheet. Time is stepped by the
+// tick: a count written at tick T is taken at T + 1.
 #include "devices/pit.h"
 
 #include <check.h>
@@ -149,6 +149,20 @@ START_TEST(pit_mode0_first_byte_stops_and_lowers_out)
 }
 END_TEST
 
+START_TEST(pit_mode0_first_byte_calls_off_a_count_not_yet_taken)
+{
+    program(0, 0, 100);
+    out(CH0, 50);
+    ck_assert(clock_next_deadline_ns(&clk) == CLOCK_NEVER);
+    to_tick(1000);
+    ck_assert_uint_eq(edges, 0);
+    ck_assert_uint_eq(status_of(0) & 0xc0, 0x40);
+    out(CH0, 0);
+    to_tick(1051);
+    ck_assert_uint_eq(edges, 1);
+}
+END_TEST
+
 START_TEST(pit_mode0_gate_pauses_counting)
 {
     gate2(true);
@@ -251,6 +265,24 @@ START_TEST(pit_mode2_gate_restarts_the_period)
     ck_assert_uint_eq(count_of(2), 10);
     to_tick(110);
     ck_assert(!out2());
+}
+END_TEST
+
+START_TEST(pit_mode2_new_count_waits_while_the_gate_is_low)
+{
+    gate2(true);
+    program(2, 2, 10);
+    to_tick(4);
+    out(CH2, 20);
+    out(CH2, 0);
+    gate2(false);
+    to_tick(50); /* the period in which it was written never ended */
+    ck_assert_uint_eq(count_of(2), 7);
+    ck_assert_uint_eq(status_of(2) & 0x40, 0x40);
+    gate2(true);
+    to_tick(51);
+    ck_assert_uint_eq(count_of(2), 20);
+    ck_assert_uint_eq(status_of(2) & 0x40, 0);
 }
 END_TEST
 
@@ -670,12 +702,14 @@ int main(void)
     tcase_add_test(tc, pit_is_idle_out_of_reset);
     tcase_add_test(tc, pit_mode0_rises_n_plus_1_ticks_after_write);
     tcase_add_test(tc, pit_mode0_first_byte_stops_and_lowers_out);
+    tcase_add_test(tc, pit_mode0_first_byte_calls_off_a_count_not_yet_taken);
     tcase_add_test(tc, pit_mode0_gate_pauses_counting);
     tcase_add_test(tc, pit_mode0_count_is_loaded_while_gate_is_low);
     tcase_add_test(tc, pit_mode1_is_a_retriggerable_one_shot);
     tcase_add_test(tc, pit_mode2_goes_low_for_the_last_tick);
     tcase_add_test(tc, pit_mode2_takes_a_new_count_at_the_end_of_the_period);
     tcase_add_test(tc, pit_mode2_gate_restarts_the_period);
+    tcase_add_test(tc, pit_mode2_new_count_waits_while_the_gate_is_low);
     tcase_add_test(tc, pit_mode3_even_count_is_a_symmetric_square);
     tcase_add_test(tc, pit_mode3_odd_count_is_high_one_tick_longer);
     tcase_add_test(tc, pit_mode3_takes_a_new_count_at_the_end_of_the_half);

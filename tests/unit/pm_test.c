@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The ACPI power management block through the bus with a stepped clock, and the reset register that ACPI names (0xCF9), behind
-// a region of its own here.
+// The ACPI power management block through the bus with a stepped clock, and the reset register that
+// ACPI names (0xCF9), behind a region of its own here.
 #include "devices/pm.h"
 
 #include <check.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The real-time clock through the bus, with a stepped clock. The C library's calendar is the oracle for dates.
+// The real-time clock through the bus, with a stepped clock. The C library's calendar is the oracle
+// for dates.
 #include "devices/rtc.h"
 
 #include <check.h>
@@ -157,7 +158,7 @@ static uint64_t bcd(int v)
 START_TEST(rtc_agrees_with_the_c_library)
 {
     srandom(2);
-    for (unsigned i = 0; i < 20000; i++) {
+    for (unsigned i = 0; i < 5000; i++) {
         time_t t = (time_t)((unsigned long)random() * 8 % 17000000000); /* to 2508 */
         struct tm tm;
         ck_assert(gmtime_r(&t, &tm) != NULL);
@@ -357,13 +358,13 @@ START_TEST(rtc_periodic_interrupt_has_its_rate)
         get(REG_C);
         edges = 0;
         put(REG_B, 0x42);
-        uint64_t end = clock_now_ns(&clk) + 60 * NS_PER_S;
+        uint64_t end = clock_now_ns(&clk) + 10 * NS_PER_S;
         while (clock_next_deadline_ns(&clk) <= end) {
             clock_step(&clk, clock_next_deadline_ns(&clk) - clock_now_ns(&clk));
             ck_assert_uint_eq(get(REG_C) & 0xc0, 0xc0);
         }
         clock_step(&clk, end - clock_now_ns(&clk));
-        ck_assert_uint_eq(edges, 60 * rows[i].hz);
+        ck_assert_uint_eq(edges, 10 * rows[i].hz);
     }
     put(REG_A, 0x20); /* rate 0: none */
     ck_assert(idle());
@@ -521,7 +522,7 @@ END_TEST
 START_TEST(rtc_survives_hostile_accesses)
 {
     srandom(3);
-    for (unsigned i = 0; i < 200000; i++) {
+    for (unsigned i = 0; i < 100000; i++) {
         unsigned size = 1u << random() % 4;
         uint64_t port = 0x6e + (uint64_t)random() % 5;
         uint64_t val = (uint64_t)random() << 33 ^ (uint64_t)random();

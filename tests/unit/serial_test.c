@@ -86,6 +86,7 @@ static void setup(void)
 {
     uint8_t *output = malloc(OUTPUT_MAX);
     fake = (struct fake_chr){.chr = {.name = "fake", .ops = &fake_ops}, .budget = SIZE_MAX};
+    fake.input = output; /* none */
     fake.output = output;
     make_port(&fake.chr);
 }

@@ -206,7 +206,7 @@ START_TEST(mmio_misshapen_register_access_is_harmless)
         for (unsigned size = 1; size <= 4; size *= 2) {
             if (size == 4 && off % 4 == 0)
                 continue;
-            ck_assert_uint_eq(bus_read(&rig.mmio, BASE + off, size) & (off + size <= 0x100 ? ~0ull : 0), 0);
+            ck_assert_uint_eq(bus_read(&rig.mmio, BASE + off, size), 0);
             bus_write(&rig.mmio, BASE + off, size, 0);
         }
     }
