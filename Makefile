@@ -50,7 +50,7 @@ GS := guest-images/small
 GB := $(B)/guest-images
 GUESTS := $(patsubst $(GS)/%.S,$(GB)/%.img,$(wildcard $(GS)/*_real.S)) \
           $(patsubst $(GS)/%.c,$(GB)/%.img,$(wildcard $(GS)/*_protected.c $(GS)/*_long.c))
-GUEST_LIB := start.S lib.c irq.c time.c apic.c smp.c pci.c
+GUEST_LIB := start.S lib.c irq.c time.c apic.c smp.c pci.c virtio.c
 GUEST_CFLAGS := -std=gnu17 -Os -g0 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-stack-protector \
                 -fno-asynchronous-unwind-tables -fcf-protection=none -mno-red-zone -mgeneral-regs-only
 GUEST_LD := ld --build-id=none -z noexecstack --no-warn-rwx-segments
@@ -68,10 +68,10 @@ $(GB)/%_real.img: $(GS)/%_real.S $(GS)/guest.h
 define guest_objects
 $(GB)/$(1)/%.c.o: $(GS)/%.c $(GS)/guest.h
 	@mkdir -p $$(@D)
-	$(Q)gcc $$($(1)) -c -o $$@ $$<
+	$(Q)gcc $$($(1)) -MMD -MP -c -o $$@ $$<
 $(GB)/$(1)/%.S.o: $(GS)/%.S $(GS)/guest.h
 	@mkdir -p $$(@D)
-	$(Q)gcc $$($(1)) -c -o $$@ $$<
+	$(Q)gcc $$($(1)) -MMD -MP -c -o $$@ $$<
 endef
 $(eval $(call guest_objects,guest32))
 $(eval $(call guest_objects,guest64))

@@ -152,8 +152,7 @@ static uint64_t char_time_ns(const struct serial_regs *r)
 static void rx_restart_timeout(struct serial *s)
 {
     struct serial_regs *r = &s->regs;
-    if (!fifos_on(r) || !(r->ier & IER_ERBFI) || r->rx_count == 0 || r->rx_timed_out ||
-        rx_at_trigger(r))
+    if (!fifos_on(r) || !(r->ier & IER_ERBFI) || r->rx_count == 0 || rx_at_trigger(r))
         return;
     r->rx_timeout_ns = clock_now_ns(s->clock) + TIMEOUT_CHARS * char_time_ns(r);
     if (!s->timeout.armed || s->timeout.deadline_ns > r->rx_timeout_ns)

@@ -20,6 +20,7 @@ enum accel_cap {
     ACCEL_CAP_IRQCHIP = 1 << 1,   /* brings PIC, IOAPIC and local APICs */
     ACCEL_CAP_THREADS = 1 << 2,   /* one host thread per vCPU */
     ACCEL_CAP_DOORBELLS = 1 << 3, /* takes doorbell writes without an exit */
+    ACCEL_CAP_NATIVE = 1 << 4,    /* guest code runs at the host's speed */
 };
 
 enum exit_kind {

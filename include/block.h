@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Block backends: a disk as a range of bytes with asynchronous requests. The promise to the device:
-// a request's `done` runs once, with the result, after the host has done all of it (short transfers
-// are finished inside); a FLUSH completes after every write that completed before it was submitted is
-// on stable storage (fdatasync). What a finished DISCARD leaves reads as zeroes; where the host cannot
-// discard it fails with -EOPNOTSUPP.
-// Thread: submit, commit, drain and `done` under the device lock; the host I/O elsewhere. `done` runs
-// from the event queue or from drain, never within submit or commit, and may submit again.
+// Block backends: a disk as a range of bytes with asynchronous requests. The promise to the
+// device: a request's `done` runs once, with the result, after the host has done all of it (short
+// transfers are finished inside); a FLUSH completes after every write that completed before it was
+// submitted is on stable storage (fdatasync). What a finished DISCARD leaves reads as zeroes (but
+// for ends that are no whole logical_block); where the host cannot discard it fails with
+// -EOPNOTSUPP.
+// Thread: submit, commit, drain and `done` under the device lock; the host I/O elsewhere. `done`
+// runs from the event queue or from drain, never within submit or commit, and may submit again.
 #pragma once
 
 #include <stdbool.h>
@@ -36,9 +37,9 @@ struct block;
 
 struct block_ops {
     void (*submit)(struct block *blk, struct blk_req *req); /* range already checked */
-    void (*commit)(struct block *blk);                      /* start what was submitted; may be NULL */
-    void (*drain)(struct block *blk);                       /* see block_drain */
-    void (*fini)(struct block *blk);                        /* free it; nothing is in flight */
+    void (*commit)(struct block *blk); /* start what was submitted; may be NULL */
+    void (*drain)(struct block *blk);  /* see block_drain */
+    void (*fini)(struct block *blk);   /* free it; nothing is in flight */
 };
 
 struct block_counters {
@@ -79,14 +80,16 @@ struct block_env {
 };
 
 /* Open, lock (shared for read-only and snapshot, exclusive otherwise) and size an image. */
-struct block *block_open(const struct block_config *cfg, const struct block_env *env, struct err *err);
+struct block *block_open(const struct block_config *cfg, const struct block_env *env,
+                         struct err *err);
 
-/* Drains, then closes; on the event loop's thread or after the loop has stopped. NULL is allowed. */
+/* Drains, then closes; on the event loop's thread or after the loop has stopped. NULL is allowed.
+ * */
 void block_close(struct block *blk);
 
-/* Submit one request: range, read-only and overflow are checked here and fail through done, from the
- * event queue, never inline. -EINVAL: no multiple of 512, or iov does not add up to len; -EIO: beyond
- * the end; -EROFS: would change a read-only disk. */
+/* Submit one request: range, read-only and overflow are checked here and fail through done, from
+ * the event queue, never inline. -EINVAL: no multiple of 512, or iov does not add up to len; -EIO:
+ * beyond the end; -EROFS: would change a read-only disk. */
 void block_submit(struct block *blk, struct blk_req *req);
 
 static inline void block_commit(struct block *blk)
@@ -95,9 +98,9 @@ static inline void block_commit(struct block *blk)
         blk->ops->commit(blk);
 }
 
-/* Wait until nothing is in flight. Every `done` of this disk runs inside this call, under the lock the
- * caller holds: the disk takes its completions from its engine itself and does not run the event
- * queue, so that nobody else's events are delivered in the middle of a device's reset. */
+/* Wait until nothing is in flight. Every `done` of this disk runs inside this call, under the lock
+ * the caller holds: the disk takes its completions from its engine itself and does not run the
+ * event queue, so that nobody else's events are delivered in the middle of a device's reset. */
 static inline void block_drain(struct block *blk)
 {
     blk->ops->drain(blk);
@@ -112,7 +115,8 @@ void block_fini(struct block *blk);
 
 /* Give a request back: count, set result, run done. Not from submit or commit. */
 void block_complete(struct block *blk, struct blk_req *req, int result);
-/* The same from anywhere under the device lock: done runs when the event queue does, or in drain. */
+/* The same from anywhere under the device lock: done runs when the event queue does, or in drain.
+ * */
 void block_complete_late(struct block *blk, struct blk_req *req, int result);
 /* Run what block_complete_late put off; for drain. */
 void block_run_late(struct block *blk);

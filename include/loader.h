@@ -22,8 +22,9 @@
  * Who decompresses a bzImage. The kernel's own unpacker runs as guest code: slow on every software
  * engine, and the only thing it does besides unpacking is KASLR, the choice of a random physical
  * and virtual address. Unpacked by the host, the kernel runs at the address it was linked for, as
- * after `nokaslr`. (Kernel memory regions are then not randomized either.) AUTO takes the fast way:
- * HOST where compression and RAM size allow, else GUEST. Whoever wants KASLR asks for GUEST.
+ * after `nokaslr`. (Kernel memory regions are then not randomized either.) AUTO is HOST where
+ * compression and RAM size allow, else GUEST. A caller whose engine runs guest code at the host's
+ * speed gains nothing by HOST and asks for GUEST.
  */
 enum kernel_unpack {
     KERNEL_UNPACK_AUTO,

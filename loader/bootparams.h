@@ -6,18 +6,6 @@
 
 #include "plan.h"
 
-enum memmap_type { MEMMAP_RAM = 1, MEMMAP_RESERVED = 2 };
-
-struct memmap_entry {
-    uint64_t base, size;
-    enum memmap_type type;
-};
-
-#define MEMMAP_MAX 8
-
-/* The memory map by layout.h, ascending; gives the number of entries. */
-unsigned memmap_make(uint64_t ram_size, struct memmap_entry map[static MEMMAP_MAX]);
-
 /* Linux's setup header lies at this offset in a bzImage and in the zero page. */
 #define SETUP_HEADER_OFFSET 0x1f1u
 #define SETUP_HEADER_SPACE (0x290u - SETUP_HEADER_OFFSET) /* what the zero page has room for */

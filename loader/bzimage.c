@@ -15,6 +15,7 @@
 #include "entry.h"
 #include "layout.h"
 #include "log.h"
+#include "memmap.h"
 #include "payload.h"
 #include "plan.h"
 #include "util.h"

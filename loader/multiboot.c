@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bootparams.h"
 #include "elf_image.h"
 #include "entry.h"
 #include "layout.h"
 #include "log.h"
+#include "memmap.h"
 #include "plan.h"
 #include "util.h"
 

@@ -12,14 +12,10 @@
 #include <unistd.h>
 
 #include "layout.h"
+#include "memmap.h"
 #include "util.h"
 
 #define PAGE 0x1000ull
-
-gpa_t ram_low_end(uint64_t ram_size)
-{
-    return ram_size < RAM_HOLE_START ? ram_size : RAM_HOLE_START;
-}
 
 static uint64_t ram_high_size(uint64_t ram_size)
 {

@@ -53,9 +53,6 @@ int plan_add_file(struct boot_plan *plan, uint64_t ram_size, gpa_t gpa, unsigned
 gpa_t plan_find_high(const struct boot_plan *plan, uint64_t ram_size, uint64_t size, gpa_t limit);
 gpa_t plan_find_low(const struct boot_plan *plan, uint64_t ram_size, uint64_t size);
 
-/* End of RAM below the hole. */
-gpa_t ram_low_end(uint64_t ram_size);
-
 /* The command line at BOOT_CMDLINE, refused when longer than `max` characters. */
 int plan_add_cmdline(const struct boot_request *req, struct boot_plan *plan, uint64_t max,
                      struct err *err);

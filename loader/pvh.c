@@ -8,9 +8,9 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "bootparams.h"
 #include "entry.h"
 #include "layout.h"
+#include "memmap.h"
 
 #define START_INFO_MAGIC 0x336ec578u
 

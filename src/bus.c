@@ -83,13 +83,20 @@ struct region *bus_find(const struct bus *bus, uint64_t addr)
     return addr - r->base < r->len ? r : NULL;
 }
 
+/* A narrow access that reaches into the next register. */
+static bool straddles(uint64_t off, unsigned size, unsigned min)
+{
+    return size < min && off / min != (off + size - 1) / min;
+}
+
 /* The next piece of an access: at most `left` bytes at addr, within one region and of a width that it takes. */
 static unsigned piece_size(const struct region *r, uint64_t addr, unsigned left)
 {
     unsigned size = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
     if (!r)
         return 1;
-    while (size > 1 && (size > r->ops->max || size > r->len - (addr - r->base)))
+    uint64_t off = addr - r->base;
+    while (size > 1 && (size > r->ops->max || size > r->len - off || straddles(off, size, r->ops->min)))
         size /= 2;
     return size;
 }

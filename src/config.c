@@ -34,8 +34,8 @@ static const char *const groups[] = {
 };
 
 const struct opt_choice config_unpack_modes[] = {
-    [KERNEL_UNPACK_AUTO] = {"auto", "the host where it can, else the guest"},
-    [KERNEL_UNPACK_HOST] = {"host", "minivmm, before the guest starts: faster, without KASLR"},
+    [KERNEL_UNPACK_AUTO] = {"auto", "the guest itself on kvm, where that is fast and keeps KASLR; else the host if it can"},
+    [KERNEL_UNPACK_HOST] = {"host", "minivmm, before the guest starts; there is no KASLR then"},
     [KERNEL_UNPACK_GUEST] = {"guest", "the kernel's own code"},
     {0},
 };

@@ -15,8 +15,8 @@
 #include "devices/rtc.h"
 #include "devices/serial.h"
 #include "devices/virtio/blk.h"
-#include "loader/bootparams.h"
 #include "layout.h"
+#include "memmap.h"
 #include "src/vm.h"
 #include "util.h"
 

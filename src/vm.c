@@ -195,6 +195,16 @@ static int create_vcpus(struct vm *vm, struct err *err)
 
 /* --- set-up --- */
 
+/* Left to us: unpacking on the host pays only where guest code is slow, and costs KASLR. */
+static enum kernel_unpack unpack_policy(const struct config *cfg)
+{
+    struct err unknown = {0};
+    const struct accel_ops *ops = accel_find(cfg->accels[0], &unknown);
+    if (cfg->unpack == KERNEL_UNPACK_AUTO && ops && (ops->caps & ACCEL_CAP_NATIVE))
+        return KERNEL_UNPACK_GUEST;
+    return cfg->unpack;
+}
+
 static int plan_boot(struct vm *vm, struct err *err)
 {
     const struct config *cfg = vm->cfg;
@@ -204,7 +214,7 @@ static int plan_boot(struct vm *vm, struct err *err)
         .cmdline = cfg->append,
         .ram_size = cfg->ram_size,
         .rsdp = ACPI_TABLES,
-        .unpack = cfg->unpack,
+        .unpack = unpack_policy(cfg),
     };
     return boot_plan_make(&req, &vm->plan, err);
 }

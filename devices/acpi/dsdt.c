@@ -9,6 +9,7 @@
 
 #include "acpi.h"
 #include "aml.h"
+#include "devices/pm.h"
 #include "layout.h"
 #include "pci.h"
 
@@ -180,10 +181,10 @@ void acpi_dsdt_body(struct aml *a, const struct acpi_config *cfg)
     add_virtio_mmio(a, cfg->nvirtio_mmio);
     aml_close(a);
 
-    aml_name(a, "_S5"); /* SLP_TYP for soft-off */
+    aml_name(a, "_S5");
     aml_package(a, 4);
-    aml_int(a, 5);
-    aml_int(a, 5);
+    aml_int(a, PM_SLP_TYP_S5); /* PM1a */
+    aml_int(a, PM_SLP_TYP_S5); /* PM1b */
     aml_int(a, 0);
     aml_int(a, 0);
     aml_close(a);

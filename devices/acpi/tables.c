@@ -10,6 +10,9 @@
 #include <string.h>
 
 #include "aml.h"
+#include "devices/pm.h"
+#include "devices/reset_port.h"
+#include "devices/rtc.h"
 #include "layout.h"
 #include "util.h"
 
@@ -92,20 +95,6 @@ static void gas_io(struct aml *a, uint16_t port, unsigned nbytes, enum gas_acces
 
 /* --- tables --- */
 
-/* Fixed hardware registers at PM_BASE: section 4.8.3. */
-enum {
-    PM_EVT = PM_BASE,
-    PM_EVT_BYTES = 4,
-    PM_CNT = PM_BASE + 4,
-    PM_CNT_BYTES = 2,
-    PM_TMR = PM_BASE + 8,
-    PM_TMR_BYTES = 4,
-    PM_GPE0 = PM_BASE + 0x20,
-    PM_GPE0_BYTES = 8,
-    RESET_VALUE = 6,
-    RTC_CENTURY = 0x32, /* CMOS index */
-};
-
 enum fadt_flag {
     FADT_WBINVD = 1 << 0,
     FADT_PROC_C1 = 1 << 2,
@@ -131,19 +120,19 @@ static size_t add_fadt(struct aml *a, size_t facs, size_t dsdt)
     aml_u16(a, IRQ_SCI);
     aml_u32(a, 0);   /* SMI_CMD: no SMM, always in ACPI mode */
     skip(a, 4);      /* ACPI_ENABLE, ACPI_DISABLE, S4BIOS_REQ, PSTATE_CNT */
-    aml_u32(a, PM_EVT);
+    aml_u32(a, PM_BASE + PM1_EVT_OFFSET);
     aml_u32(a, 0); /* PM1b event */
-    aml_u32(a, PM_CNT);
+    aml_u32(a, PM_BASE + PM1_CNT_OFFSET);
     aml_u32(a, 0); /* PM1b control */
     aml_u32(a, 0); /* PM2 control */
-    aml_u32(a, PM_TMR);
-    aml_u32(a, PM_GPE0);
+    aml_u32(a, PM_BASE + PM_TMR_OFFSET);
+    aml_u32(a, PM_BASE + GPE0_OFFSET);
     aml_u32(a, 0); /* GPE1 */
-    aml_u8(a, PM_EVT_BYTES);
-    aml_u8(a, PM_CNT_BYTES);
+    aml_u8(a, PM1_EVT_LEN);
+    aml_u8(a, PM1_CNT_LEN);
     aml_u8(a, 0); /* PM2 control */
-    aml_u8(a, PM_TMR_BYTES);
-    aml_u8(a, PM_GPE0_BYTES);
+    aml_u8(a, PM_TMR_LEN);
+    aml_u8(a, GPE0_LEN);
     aml_u8(a, 0);      /* GPE1 length */
     aml_u8(a, 0);      /* GPE1 base */
     aml_u8(a, 0);      /* CST_CNT */
@@ -158,18 +147,18 @@ static size_t add_fadt(struct aml *a, size_t facs, size_t dsdt)
     aml_u32(a, FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_TMR_VAL_EXT |
                    FADT_RESET_REG_SUP);
     gas_io(a, RESET_PORT, 1, GAS_BYTE);
-    aml_u8(a, RESET_VALUE);
+    aml_u8(a, RESET_PORT_ACPI_VALUE);
     aml_u16(a, 0); /* ARM boot flags */
     aml_u8(a, 4);  /* minor version: 6.4 */
     aml_u64(a, 0); /* X_FIRMWARE_CTRL */
     aml_u64(a, address_of(dsdt));
-    gas_io(a, PM_EVT, PM_EVT_BYTES, GAS_WORD);
+    gas_io(a, PM_BASE + PM1_EVT_OFFSET, PM1_EVT_LEN, GAS_WORD);
     skip(a, 12); /* PM1b event */
-    gas_io(a, PM_CNT, PM_CNT_BYTES, GAS_WORD);
+    gas_io(a, PM_BASE + PM1_CNT_OFFSET, PM1_CNT_LEN, GAS_WORD);
     skip(a, 12); /* PM1b control */
     skip(a, 12); /* PM2 control */
-    gas_io(a, PM_TMR, PM_TMR_BYTES, GAS_DWORD);
-    gas_io(a, PM_GPE0, PM_GPE0_BYTES, GAS_BYTE);
+    gas_io(a, PM_BASE + PM_TMR_OFFSET, PM_TMR_LEN, GAS_DWORD);
+    gas_io(a, PM_BASE + GPE0_OFFSET, GPE0_LEN, GAS_BYTE);
     skip(a, 12); /* GPE1 */
     skip(a, 24); /* sleep control and status: hardware-reduced only */
     aml_bytes(a, OEM_TABLE_ID, 8); /* hypervisor vendor */

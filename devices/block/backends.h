@@ -9,8 +9,9 @@
 /* What a test may replace; NULL and 0 mean the real thing. */
 struct raw_seams {
     const struct host_io *io;
-    struct engine *engine; /* used and not closed; instead of choosing one */
-    unsigned dio_align;    /* cut every transfer to this alignment, as a direct descriptor demands */
+    struct engine *engine;  /* used and not closed; instead of choosing one */
+    unsigned dio_align;     /* cut transfers to this alignment, as a direct descriptor demands */
+    unsigned logical_block; /* as a device with such sectors */
 };
 
 /* A file or block device as it is. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Block backends, the common part: see include/block.h. Checks every request before a backend sees it,
-// and keeps answers that are known at once until the event queue runs.
+// Block backends, the common part: see include/block.h. Checks every request before a backend sees
+// it, and keeps answers that are known at once until the event queue runs.
 #include "block.h"
 
 #include <errno.h>
@@ -129,7 +129,8 @@ void block_submit(struct block *blk, struct blk_req *req)
         blk->ops->submit(blk, req);
 }
 
-struct block *block_open(const struct block_config *cfg, const struct block_env *env, struct err *err)
+struct block *block_open(const struct block_config *cfg, const struct block_env *env,
+                         struct err *err)
 {
     struct block *blk = cfg->snapshot ? overlay_open(cfg, env, NULL, err)
                                       : raw_open(cfg, env, NULL, err);

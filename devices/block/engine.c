@@ -35,7 +35,8 @@ struct host_piece host_op_piece(const struct host_op *op)
 
 bool host_op_again(int64_t res)
 {
-    /* ECANCELED: the kernel drops io_uring requests of a thread that ends; the request is still due. */
+    /* ECANCELED: the kernel drops io_uring requests of a thread that ends; the request is still
+     * due. */
     return res == -EINTR || res == -EAGAIN || res == -ECANCELED;
 }
 
@@ -75,8 +76,8 @@ static void zero_rest(struct host_op *op)
 
 static int at_end_of_file(struct host_op *op)
 {
-    /* Nothing left to read where there should be data: the file has shrunk under us. Zeroes in place
-     * of what was there would be a lie that the guest then builds on. */
+    /* Nothing left to read where there should be data: the file has shrunk under us. Zeroes in
+     * place of what was there would be a lie that the guest then builds on. */
     if (op->kind != HOST_READ || op->off + op->moved < op->data_end)
         return -EIO;
     zero_rest(op);

@@ -2,9 +2,10 @@
 //
 // The seam between what a disk request means (raw.c) and who carries it out on the host (uring.c,
 // threads.c). An engine knows four operations on a descriptor and does each one completely: short
-// transfers are continued, interrupted calls repeated. It keeps no order between operations that are
-// under way together; whoever needs an order starts the second when the first has finished.
-// Thread: everything under the device lock, except that a thread pool calls host_io from its threads.
+// transfers are continued, interrupted calls repeated. It keeps no order between operations that
+// are under way together; whoever needs an order starts the second when the first has finished.
+// Thread: everything under the device lock, except that a thread pool calls host_io from its
+// threads.
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +15,8 @@
 
 #include "block.h"
 
-/* The system calls a thread pool uses; tests put failing, short or forgetful ones in their place. */
+/* The system calls a thread pool uses; tests put failing, short or forgetful ones in their place.
+ * */
 struct host_io {
     ssize_t (*preadv)(int fd, const struct iovec *iov, int niov, off_t off);
     ssize_t (*pwritev)(int fd, const struct iovec *iov, int niov, off_t off);
@@ -33,7 +35,7 @@ struct host_op {
     uint64_t off, len;       /* all but SYNC */
     const struct iovec *iov; /* READ, WRITE: adds up to len, stays until finished */
     unsigned niov;
-    uint64_t data_end;       /* READ: from here to the end of the disk the file has no bytes: zeroes */
+    uint64_t data_end;       /* READ: where the file ends; the rest of the disk is zeroes */
     void (*finished)(struct host_op *op, int result);
     /* the engine's: how far it is, and the piece of the transfer to do next */
     uint64_t moved;
@@ -47,7 +49,8 @@ struct host_op_list {
     struct host_op *head, **tail;
 };
 
-/* What the next system call of a transfer is to move: whole iov entries, or the rest of a split one. */
+/* What the next system call of a transfer is to move: whole iov entries, or the rest of a split
+ * one. */
 struct host_piece {
     const struct iovec *iov;
     unsigned niov;
@@ -56,8 +59,8 @@ struct host_piece {
 
 void host_op_begin(struct host_op *op);
 struct host_piece host_op_piece(const struct host_op *op);
-/* Account for a system call's result (a count, or a negative errno). True when the operation has come
- * to its end, with op->result set; false when there is another piece to do. */
+/* Account for a system call's result (a count, or a negative errno). True when the operation has
+ * come to its end, with op->result set; false when there is another piece to do. */
 bool host_op_advance(struct host_op *op, int64_t res);
 /* True for results that mean "ask again", not failure. */
 bool host_op_again(int64_t res);

@@ -2,8 +2,8 @@
 //
 // Opening disk images: regular files and block devices, with or without the host's page cache.
 // Sizes: the guest's disk is counted in units of 512 bytes. A file with an odd end is refused for
-// writing (where would a write to its last sector end?) and padded with zeroes for reading, so that any
-// file can be handed to a guest whole.
+// writing (where would a write to its last sector end?) and padded with zeroes for reading, so
+// that any file can be handed to a guest whole.
 // Left out: image formats; qcow2 and friends are served by others.
 #include "image.h"
 
@@ -41,8 +41,8 @@ static const char *unfit_kind(mode_t mode)
 static int open_failed(const char *path, int e, bool writable, struct err *err)
 {
     if (writable && e == EBUSY)
-        return err_set(err, e, "disk '%s' is mounted or otherwise in use by this host; unmount it, "
-                       "or use snapshot=on", path);
+        return err_set(err, e, "disk '%s' is mounted or otherwise in use by this host; unmount it "
+                       "first", path);
     if (writable && (e == EACCES || e == EROFS || e == EPERM))
         return err_set_errno(err, e, "open disk '%s' for writing (readonly=on or snapshot=on only "
                              "reads it)", path);
@@ -125,7 +125,8 @@ static bool direct_read_works(int fd, unsigned align)
 static bool find_dio_align(struct image *img)
 {
     struct statx stx;
-    if (!statx(img->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) && (stx.stx_mask & STATX_DIOALIGN)) {
+    if (!statx(img->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) &&
+        (stx.stx_mask & STATX_DIOALIGN)) {
         img->dio_align = stx.stx_dio_offset_align;
         img->dio_mem_align = stx.stx_dio_mem_align;
         return img->dio_align && img->dio_align <= PAGE;
@@ -138,8 +139,9 @@ static bool find_dio_align(struct image *img)
     return false;
 }
 
-/* cache=none. Where the host cannot, the disk works all the same, through the page cache: flushes keep
- * their meaning. A last piece smaller than the alignment could not be written directly at all. */
+/* cache=none. Where the host cannot, the disk works all the same, through the page cache: flushes
+ * keep their meaning. A last piece smaller than the alignment could not be written directly at
+ * all. */
 static void try_direct(struct image *img)
 {
     const char *why = NULL;
@@ -180,8 +182,8 @@ static bool device_discards(int fd)
     return false;
 }
 
-/* Ask without harm: a hole beyond the end of a file removes nothing. A device has no such place, but
- * says in sysfs whether it can make holes. */
+/* Ask without harm: a hole beyond the end of a file removes nothing. A device has no such place,
+ * but says in sysfs whether it can make holes. */
 static bool find_discard(const struct image *img)
 {
     if (img->block_device)
@@ -190,13 +192,14 @@ static bool find_discard(const struct image *img)
     return !fallocate(img->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, beyond, PAGE);
 }
 
-/* A guest that writes to a qcow2 file as if it were a disk destroys it. The file's first bytes may be
- * the guest's own doing, so they never decide how the image is read. */
+/* A guest that writes to a qcow2 file as if it were a disk destroys it. The file's first bytes may
+ * be the guest's own doing, so they never decide how the image is read. */
 static void warn_of_format(const struct image *img)
 {
     static const char qcow2[4] = {'Q', 'F', 'I', '\xfb'};
     char start[sizeof qcow2];
-    if (pread(img->fd, start, sizeof start, 0) == sizeof start && !memcmp(start, qcow2, sizeof start))
+    ssize_t n = pread(img->fd, start, sizeof start, 0);
+    if (n == sizeof start && !memcmp(start, qcow2, sizeof start))
         log_warn("disk '%s' looks like a qcow2 image and is used as a raw disk; "
                  "qemu-img convert -O raw makes one", img->path);
 }
@@ -245,15 +248,18 @@ int image_open_scratch(struct image *img, uint64_t size, struct err *err)
     const char *dir = getenv("TMPDIR");
     if (!dir || !*dir)
         dir = "/var/tmp"; /* not /tmp, which is often memory */
-    *img = (struct image){.fd = -1, .path = strdup("snapshot"), .size = size, .data_end = size,
+    *img = (struct image){.fd = -1, .size = size, .data_end = size,
                           .logical_block = UNIT, .physical_block = PAGE,
                           .dio_align = 1, .dio_mem_align = 1};
-    if (!img->path)
+    if (asprintf(&img->path, "(snapshot in %s)", dir) < 0) {
+        img->path = NULL;
         return err_set(err, ENOMEM, "no memory for a snapshot");
+    }
     img->fd = open_unlinked(dir);
     int r = 0;
     if (img->fd < 0)
-        r = err_set_errno(err, errno, "make a snapshot file in '%s' (TMPDIR chooses the place)", dir);
+        r = err_set_errno(err, errno, "make a snapshot file in '%s' (TMPDIR chooses the "
+                          "place)", dir);
     else if (ftruncate(img->fd, (off_t)size))
         r = err_set_errno(err, errno, "make a snapshot file of %llu bytes in '%s' (TMPDIR chooses "
                           "the place)", (unsigned long long)size, dir);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Image locks, understood by QEMU as well: two programs that write one image destroy it, and a reader
-// of an image that changes sees nonsense. A user says what he does with an image by read locks on
-// single bytes at USES + permission, and what he cannot bear in others at DENIES + permission; then he
-// looks whether anybody does what he denies, or denies what he does. Locks come before looking, so of
-// two who come at once at least one sees the other. Locks belong to the open file description (OFD),
-// so they survive close() of an unrelated descriptor of the same file, and end with the process.
+// Image locks, understood by QEMU as well: two programs that write one image destroy it, and a
+// reader of an image that changes sees nonsense. A user says what he does with an image by read
+// locks on single bytes at USES + permission, and what he cannot bear in others at DENIES +
+// permission; then he looks whether anybody does what he denies, or denies what he does. Locks
+// come before looking, so of two who come at once at least one sees the other. Locks belong to the
+// open file description (OFD), so they survive close() of an unrelated descriptor of the same
+// file, and end with the process.
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// snapshot=on: a filter over two raw disks. What the guest writes goes to a scratch file at the same
-// offsets, and a bitmap says for each unit of 512 bytes, the smallest the guest can write, which file
-// has it. With a bit per smallest unit nothing is ever copied up, so requests need no order among
-// themselves; the bitmap takes 1/4096 of the disk's size, and memory only for parts that are written.
-// Bits are set when a write has succeeded: after a failed one (no space on the host) the guest still
-// reads what was there before. FLUSH promises nothing, because all ends with the process.
+// snapshot=on: a filter over two raw disks. What the guest writes goes to a scratch file at the
+// same offsets, and a bitmap says for each unit of 512 bytes, the smallest the guest can write,
+// which file has it. With a bit per smallest unit nothing is ever copied up, so requests need no
+// order among themselves; the bitmap takes 1/4096 of the disk's size, and memory only for parts
+// that are written. Bits are set when a write has succeeded: after a failed one (no space on the
+// host) the guest still reads what was there before. FLUSH promises nothing, because all ends with
+// the process.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

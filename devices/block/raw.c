@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// A raw disk: requests become host operations (engine.h), in steps. A step that must come after another
-// starts when that one has finished, whichever engine does the work.
+// A raw disk: requests become host operations (engine.h), in steps. A step that must come after
+// another starts when that one has finished, whichever engine does the work.
 //
 //   submit -> held -> running -> [sync] -> complete       FLUSH goes straight to sync
 //
-// held: where transfers wait for room or for a neighbour. Most pass straight through. Descriptors that
-// bypass the page cache take aligned transfers only; others are cut and go through a bounce buffer, a
-// few requests at a time. A write that ends within an aligned piece must read the piece and write it
-// back (rmw), and may not meet another write meanwhile: it would put back old bytes.
-// sync: one fdatasync at a time. The kernel reports a failed write-back to one caller only, so with
-// two under way one could be told "all is well" about data that is lost. Flushes that arrive meanwhile
-// share the next one.
+// held: where transfers wait for room or for a neighbour. Most pass straight through. Descriptors
+// that bypass the page cache take aligned transfers only; others are cut and go through a bounce
+// buffer, a few requests at a time. A write that ends within an aligned piece must read the piece
+// and write it back (rmw), and may not meet another write meanwhile: it would put back old bytes.
+// sync: one fdatasync at a time. The kernel reports a failed write-back to one caller only, so
+// with two under way one could be told "all is well" about data that is lost. Flushes that arrive
+// meanwhile share the next one.
 #include <errno.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
@@ -52,6 +52,7 @@ struct raw {
     struct raw_list held;
     unsigned writes, bounces; /* running */
     bool rmw;                 /* the running write is one */
+    bool warned;              /* of an error of the host */
     unsigned modes_refused;   /* bit per zero_modes: the file system cannot */
     struct raw_list syncing, sync_next;
     struct host_op sync_op;
@@ -201,9 +202,20 @@ static void raw_leave(struct raw_io *io)
     io->buf = NULL;
 }
 
+/* Once: a full or dying host disk is for the user to mend, and the guest may not show it. */
+static void raw_warn(struct raw *raw, int result)
+{
+    if (raw->warned || result >= 0 || result == -EOPNOTSUPP)
+        return;
+    raw->warned = true;
+    log_warn("disk '%s': the host says: %s; the guest gets an I/O error (-d block shows each)",
+             raw->img.path, strerror(-result));
+}
+
 static void raw_finish(struct raw_io *io, int result)
 {
     struct raw *raw = io->raw;
+    raw_warn(raw, result);
     raw_leave(io);
     raw_admit(raw);
     if (!result && raw_is_write(io) && io->req->fua)
@@ -370,10 +382,18 @@ static void raw_discarded(struct host_op *op, int result)
     raw_finish(container_of(op, struct raw_io, op), result == -ENOSYS ? -EOPNOTSUPP : result);
 }
 
+/* A device discards whole sectors of its own: leave out ends that are less. */
 static void raw_discard(struct raw_io *io)
 {
-    const struct blk_req *req = io->req;
-    raw_fallocate(io, zero_modes[0].mode, req->offset, req->len, raw_discarded);
+    uint64_t sector = io->raw->img.logical_block;
+    uint64_t start = align_up(io->req->offset, sector);
+    uint64_t end = align_down(io->req->offset + io->req->len, sector);
+    if (start < end) {
+        raw_fallocate(io, zero_modes[0].mode, start, end - start, raw_discarded);
+        return;
+    }
+    raw_leave(io);
+    raw_answer_late(io, 0);
 }
 
 static void raw_zero_next_way(struct raw_io *io);
@@ -515,6 +535,8 @@ struct block *raw_open(const struct block_config *cfg, const struct block_env *e
         return NULL;
     if (seams->dio_align)
         img.dio_align = img.dio_mem_align = seams->dio_align;
+    if (seams->logical_block)
+        img.logical_block = seams->logical_block;
     if (!engine &&
         engine_open(&engine, cfg, env, seams->io ? seams->io : &host_io_system, err))
         goto out_image;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // The io_uring engine: one small ring per disk. start fills entries, commit hands the batch to the
-// kernel in one call. The kernel bumps an eventfd on completion; the event loop's thread only turns
-// that into an event, and both rings are touched under the device lock alone, by whichever thread
-// holds it. No more than DEPTH operations are in the kernel (the rest is parked here), so neither the
-// submission ring can fill up nor the completion ring, which is twice as long, overflow.
+// kernel in one call. The kernel bumps an eventfd on completion; the event loop's thread only
+// turns that into an event, and both rings are touched under the device lock alone, by whichever
+// thread holds it. No more than DEPTH operations are in the kernel (the rest is parked here), so
+// neither the submission ring can fill up nor the completion ring, which is twice as long,
+// overflow.
 // No IOSQE_IO_DRAIN or links: raw.c starts what must come later when the earlier has finished.
-// Left out: registered buffers and files, and IORING_SETUP_COOP_TASKRUN, with which a completion could
-// wait for as long as the vCPU thread that submitted stays in the guest.
+// Left out: registered buffers and files, and IORING_SETUP_COOP_TASKRUN, with which a completion
+// could wait for as long as the vCPU thread that submitted stays in the guest.
 #include "uring.h"
 
 #include <errno.h>
@@ -61,8 +62,8 @@ static void uring_start(struct engine *eng, struct host_op *op)
     u->in_ring++;
 }
 
-/* The kernel may be out of memory for the moment: what it has not taken stays in the submission ring
- * and goes again with the next round of the event queue. */
+/* The kernel may be out of memory for the moment: what it has not taken stays in the submission
+ * ring and goes again with the next round of the event queue. */
 static void uring_commit(struct engine *eng)
 {
     struct uring *u = container_of(eng, struct uring, eng);

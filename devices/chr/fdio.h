@@ -50,8 +50,8 @@ struct fd_out {
     struct fd_watch watch;
     struct event writable;
     pthread_mutex_t lock;
-    bool armed;     /* the loop will come when the descriptor takes more */
-    bool cut_short; /* the device waits for `writable` */
+    bool armed;          /* the loop will come when the descriptor takes more */
+    bool cut_short;      /* the device waits for `writable` */
     bool warned;
     uint32_t head, tail; /* free-running: head - tail bytes wait */
     uint8_t ring[FD_RING];

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The block device (virtio 1.2 section 5.2): read, write, flush, get-id, discard, write-zeroes over a block backend, data going
-// straight between guest RAM and the host's I/O.
-// A request object exists for every head of every queue, so nothing is allocated per request. Reset waits until the backend
-// is idle, because host I/O may be writing into guest RAM: after a reset nothing does.
-// Interrupts come at once with each completion; under event index a burst still costs one, since the driver asks for
-// the next only after it has looked.
+// The block device (virtio 1.2 section 5.2): read, write, flush, get-id, discard, write-zeroes over
+// a block backend, data going straight between guest RAM and the host's I/O.
+// A request object exists for every head of every queue, so nothing is allocated per request. Reset
+// waits until the backend is idle, because host I/O may be writing into guest RAM: after a reset
+// nothing does.
+// Interrupts come at once with each completion; under event index a burst still costs one, since
+// the driver asks for the next only after it has looked.
 // Left out: SCSI commands, lifetime, secure erase, zones, geometry.
 #include "blk.h"
 
@@ -34,9 +35,12 @@ enum status { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
 #define ID_BYTES 20
 #define RANGE_UNMAP 1u
-#define RANGE_SECTORS_MAX (1u << 22) /* 2 GiB a request, so that no single one holds the disk for long */
+/* 2 GiB a request, so that no single one holds the disk for long */
+#define RANGE_SECTORS_MAX (1u << 22)
 
-/* Section 5.2.4, little-endian as our hosts are; packed for its size alone, every field is aligned. */
+/*
+ * Section 5.2.4, little-endian as our hosts are; packed for its size alone, every field is aligned.
+ */
 struct config {
     uint64_t capacity;
     uint32_t size_max, seg_max;
@@ -99,7 +103,9 @@ static enum status status_of(const struct blk_req *io)
 {
     if (!io->result)
         return S_OK;
-    /* A file system that cannot punch holes is not a broken disk: the driver falls back on its own. */
+    /*
+     * A file system that cannot punch holes is not a broken disk: the driver falls back on its own.
+     */
     bool optional = io->op == BLK_DISCARD || io->op == BLK_WRITE_ZEROES;
     return optional && io->result == -EOPNOTSUPP ? S_UNSUPP : S_IOERR;
 }
@@ -122,9 +128,7 @@ static void io_done(struct blk_req *io)
 /* Sections 5.2.5.2 and 5.2.6.2: must a write be on stable storage before it completes? */
 static bool writes_through(const struct virtio_blk *dev)
 {
-    if (!virtio_has(&dev->vd, F_FLUSH))
-        return true; /* the driver cannot ask for it later */
-    return virtio_has(&dev->vd, F_CONFIG_WCE) && !dev->config.writeback;
+    return !virtio_has(&dev->vd, F_FLUSH) || !dev->config.writeback;
 }
 
 static void submit(struct request *req, struct blk_req io)
@@ -241,8 +245,9 @@ static void start(struct virtio_blk *dev, struct virtq_chain *chain)
 /* --- device --- */
 
 /*
- * A driver that keeps adding while we answer could hold us here for good (requests answered at once free their heads), so
- * a kick is worth two rings of requests; then the rest of the machine has its turn.
+ * A driver that keeps adding while we answer could hold us here for good (requests answered at once
+ * free their heads), so a kick is worth two rings of requests; then the rest of the machine has its
+ * turn.
  */
 static void blk_notify(struct virtio *vd, unsigned q)
 {

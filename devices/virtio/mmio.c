@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Virtio over MMIO (virtio 1.2 section 4.2), version 2: a block of 32-bit registers, device configuration from
-// 0x100 up, one level-triggered interrupt. Described to the guest in ACPI (LNRO0005) by the board.
-// Left out: version 1 (legacy), queue reset, shared memory regions (their registers say that there is none).
+// Virtio over MMIO (virtio 1.2 section 4.2), version 2: a block of 32-bit registers, device
+// configuration from 0x100 up, one level-triggered interrupt. Described to the guest in ACPI
+// (LNRO0005) by the board.
+// Left out: version 1 (legacy), queue reset, shared memory regions (their registers say that there
+// is none).
 #include <errno.h>
 #include <stdlib.h>
 
@@ -213,7 +215,10 @@ static void reg_set(struct virtio_mmio *m, uint64_t reg, uint32_t val)
     }
 }
 
-/* Control registers take aligned 32-bit accesses only (4.2.2.2); anything else reads as zero and writes nothing. */
+/*
+ * Control registers take aligned 32-bit accesses only (4.2.2.2); anything else reads as zero and
+ * writes nothing.
+ */
 static bool misshapen(const struct virtio_mmio *m, uint64_t off, unsigned size)
 {
     if (size == 4 && off % 4 == 0)
@@ -271,6 +276,7 @@ struct device *virtio_mmio_create(struct virtio *vd, struct bus *mmio, uint64_t 
     struct virtio_mmio *m = calloc(1, sizeof *m);
     if (!m) {
         err_set(err, ENOMEM, "%s: no memory for its registers", vd->ops->name);
+        vd->ops->fini(vd);
         return NULL;
     }
     m->device = (struct device){.name = vd->ops->name, .ops = &device_ops};
@@ -281,6 +287,7 @@ struct device *virtio_mmio_create(struct virtio *vd, struct bus *mmio, uint64_t 
     m->region = (struct region){
         .name = vd->ops->name, .base = base, .len = MMIO_LEN, .ops = &region_ops, .self = m};
     if (bus_add(mmio, &m->region, err)) {
+        vd->ops->fini(vd);
         free(m);
         return NULL;
     }

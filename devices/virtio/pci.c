@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Virtio over PCI (virtio 1.2 section 4.1), modern interface only. BAR 0 holds the four structures, a page each; BAR 1 is
-// the MSI-X table. The PCI_CFG capability gives the same registers through configuration space.
+// Virtio over PCI (virtio 1.2 section 4.1), modern interface only. BAR 0 holds the four structures,
+// a page each; BAR 1 is the MSI-X table. The PCI_CFG capability gives the same registers through
+// configuration space.
 //
-//   0x0000 common configuration    0x1000 ISR status    0x2000 device configuration    0x3000 notify, 4 bytes a queue
+//   0x0000 common configuration    0x2000 device configuration
+//   0x1000 ISR status              0x3000 notify, 4 bytes a queue
 //
 // Left out: the legacy interface, queue reset, notification data, shared memory regions.
 #include <errno.h>
@@ -350,7 +352,10 @@ static void bar_write(void *self, uint64_t off, unsigned size, uint64_t val)
         virtio_config_write(p->vd, in_page, size, val);
         break;
     case NOTIFY_OFF:
-        /* The address says which queue; the value and the width do not matter, as they do not to an event descriptor. */
+        /*
+         * The address says which queue; the value and the width do not matter, as they do not to an
+         * event descriptor.
+         */
         if (in_page % NOTIFY_MULTIPLIER == 0)
             virtio_kick(p->vd, (uint32_t)in_page / NOTIFY_MULTIPLIER);
         break;
@@ -435,7 +440,8 @@ static void caps_init(struct virtio_pci *p)
     cap_add(p, CAP_ISR_CFG, CAP_DATA, ISR_OFF, 1);
     if (vd->config_size)
         cap_add(p, CAP_DEVICE_CFG, CAP_DATA, DEVICE_OFF, (uint32_t)vd->config_size);
-    unsigned cap = cap_add(p, CAP_NOTIFY_CFG, CAP_LONG, NOTIFY_OFF, vd->nqueues * NOTIFY_MULTIPLIER);
+    unsigned cap = cap_add(p, CAP_NOTIFY_CFG, CAP_LONG, NOTIFY_OFF,
+                           vd->nqueues * NOTIFY_MULTIPLIER);
     store_le32(&p->func.config[cap + CAP_DATA], NOTIFY_MULTIPLIER);
 
     p->window = cap_add(p, CAP_PCI_CFG, CAP_LONG, 0, 0);
@@ -453,7 +459,6 @@ static void device_reset(struct device *dev)
 {
     struct virtio_pci *p = from_device(dev);
     virtio_reset(p->vd);
-    msix_reset(&p->func);
     pci_func_reset(&p->func);
 }
 
@@ -487,6 +492,7 @@ struct device *virtio_pci_create(struct virtio *vd, struct pci_host *host, struc
     struct virtio_pci *p = calloc(1, sizeof *p);
     if (!p) {
         err_set(err, ENOMEM, "%s: no memory for its PCI function", vd->ops->name);
+        vd->ops->fini(vd);
         return NULL;
     }
     p->vd = vd;
@@ -520,6 +526,7 @@ struct device *virtio_pci_create(struct virtio *vd, struct pci_host *host, struc
 out_msix:
     msix_fini(&p->func);
 out_func:
+    vd->ops->fini(vd);
     free(p);
     return NULL;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The part of virtio 1.2 that is neither device, queue nor transport: status and feature negotiation (sections 2.1, 2.2,
-// 3.1), configuration bytes and their generation (2.5), reset (2.4), breaking down (2.1.2).
+// The part of virtio 1.2 that is neither device, queue nor transport: status and feature
+// negotiation (sections 2.1, 2.2, 3.1), configuration bytes and their generation (2.5), reset
+// (2.4), breaking down (2.1.2).
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,9 +16,9 @@
 
 #define RING_FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC)
 
-int virtio_init(struct virtio *vd, const struct virtio_ops *ops, struct gmem *gmem, uint64_t features,
-                unsigned nqueues, uint16_t queue_size, const void *config, uint64_t config_size,
-                struct err *err)
+int virtio_init(struct virtio *vd, const struct virtio_ops *ops, struct gmem *gmem,
+                uint64_t features, unsigned nqueues, uint16_t queue_size, const void *config,
+                uint64_t config_size, struct err *err)
 {
     *vd = (struct virtio){
         .ops = ops,
@@ -158,7 +159,10 @@ void virtio_set_status(struct virtio *vd, uint32_t status)
         vd->transport->live(vd, true);
 }
 
-/* Status goes to 0 first: whatever the device completes while it empties itself stays out of guest memory. */
+/*
+ * Status goes to 0 first: whatever the device completes while it empties itself stays out of guest
+ * memory.
+ */
 void virtio_reset(struct virtio *vd)
 {
     vd->transport->live(vd, false);
@@ -194,8 +198,8 @@ void virtio_config_changed(struct virtio *vd)
 }
 
 /*
- * The generation moves when the driver looks, not when the bytes change: a narrow counter then cannot wrap all the way
- * round between two looks.
+ * The generation moves when the driver looks, not when the bytes change: a narrow counter then
+ * cannot wrap all the way round between two looks.
  */
 static void config_looked_at(struct virtio *vd)
 {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The split virtqueue (virtio 1.2 section 2.7), device side: descriptor chains with one level of indirection, event index.
-// The driver may rewrite the rings at any moment, so an index or a descriptor is read once, into a local, and only
-// the local is checked and used. A chain lives in a slot named by its head, which makes "one head twice" a
-// look at the slot and bounds what is in flight by the queue size.
+// The split virtqueue (virtio 1.2 section 2.7), device side: descriptor chains with one level of
+// indirection, event index. The driver may rewrite the rings at any moment, so an index or a
+// descriptor is read once, into a local, and only the local is checked and used. A chain lives in a
+// slot named by its head, which makes "one head twice" a look at the slot and bounds what is in
+// flight by the queue size.
 // Left out: packed rings, in-order completion, queue reset, notification data.
 #include <errno.h>
 #include <stdlib.h>
@@ -185,7 +186,10 @@ static int grow(struct virtq_chain *c)
     return 0;
 }
 
-/* Append one buffer; what is wrong with it, or NULL. A buffer of no bytes says nothing and is passed over. */
+/*
+ * Append one buffer; what is wrong with it, or NULL. A buffer of no bytes says nothing and is
+ * passed over.
+ */
 static const char *chain_add(struct virtq *vq, struct virtq_chain *c, const struct desc *d)
 {
     bool write = d->flags & DESC_F_WRITE;
@@ -236,7 +240,10 @@ static const char *walk_enter(const struct virtq *vq, struct walk *w, const stru
     if (!w->table)
         return "indirect table not in RAM";
     w->entries = d->len / DESC_BYTES;
-    /* The driver may have shrunk its ring, yet plans requests by the limits that the device gave for the full size. */
+    /*
+     * The driver may have shrunk its ring, yet plans requests by the limits that the device gave
+     * for the full size.
+     */
     w->limit = vq->max_size;
     w->indirect = true;
     return NULL;
@@ -343,7 +350,10 @@ void virtq_notify(struct virtq *vq)
         return;
     uint16_t pushed = (uint16_t)(r->used_next - r->signalled);
     r->signalled = r->used_next;
-    /* Store used index, then load the driver's wish. The driver does the mirror image, so one of the two sees the other. */
+    /*
+     * Store used index, then load the driver's wish. The driver does the mirror image, so one of
+     * the two sees the other.
+     */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     bool wanted;
     if (virtio_has(vq->vd, VIRTIO_F_EVENT_IDX))

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// /init of the measured guest: the first instruction of user space ends the machine through isa-debug-exit (port 0xf4, value 0, so the VMM's
-// status is 1). No C library, so that nothing but the kernel is measured.
+// /init of the measured guest: the first thing user space does is to reset the machine, which under -no-reboot ends the VMM with status 0. No C
+// library, so that nothing but the kernel is measured.
+#include <linux/reboot.h>
 #include <sys/syscall.h>
-
-#define DEBUG_EXIT 0xf4
 
 void _start(void);
 
 void _start(void)
 {
+    register long command __asm__("rdx") = LINUX_REBOOT_CMD_RESTART;
     long result;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(SYS_iopl), "D"(3L) : "rcx", "r11", "memory");
-    __asm__ volatile("outb %0, %1" : : "a"((unsigned char)0), "Nd"((unsigned short)DEBUG_EXIT));
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(SYS_reboot), "D"(LINUX_REBOOT_MAGIC1), "S"(LINUX_REBOOT_MAGIC2), "r"(command)
+                     : "rcx", "r11", "memory");
     for (;;)
         ;
 }

@@ -162,9 +162,9 @@ run_topic() {
         report FAIL "$topic" "not built: make guests"
         return
     fi
-    reason=$(directive hardware '')
-    if [ "$reason" ] && ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
-        report SKIP "$topic" "$reason (no svm or vmx in /proc/cpuinfo)"
+    flaw=$(directive hardware '')
+    if [ "$flaw" ] && ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
+        report SKIP "$topic" "$flaw (no svm or vmx in /proc/cpuinfo)"
         return
     fi
     if ! set_up; then
@@ -194,10 +194,10 @@ why_not() {
         grep -m 1 "^minivmm: -accel $engine: "
 }
 
-reason=$(why_not)
+no_engine=$(why_not)
 for topic; do
-    if [ "$reason" ]; then
-        report SKIP "$topic" "$reason"
+    if [ "$no_engine" ]; then
+        report SKIP "$topic" "$no_engine"
     else
         run_topic
     fi

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// What a power cut may take. Two views of one disk are kept in the same way: the host's (system calls
-// that really began and ended) and the guest's (requests, and the answers it got). In either view a
-// write is *stable* when it ended well before a sync began that ended well; until then a cut may leave
-// any sector of it old or new, in any order, also when later writes went through. Cuts are judged after
-// every step of the record: whatever the host's view says may be on the platter must be something that
-// the guest's view allows it to find. Sectors are atomic and independent of each other, so looking at
-// each value each sector may have covers every subset and order of lost writes.
+// What a power cut may take. Two views of one disk are kept in the same way: the host's (system
+// calls that really began and ended) and the guest's (requests, and the answers it got). In either
+// view a write is *stable* when it ended well before a sync began that ended well; until then a
+// cut may leave any sector of it old or new, in any order, also when later writes went through.
+// Cuts are judged after every step of the record: whatever the host's view says may be on the
+// platter must be something that the guest's view allows it to find. Sectors are atomic and
+// independent of each other, so looking at each value each sector may have covers every subset and
+// order of lost writes.
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the tests of block backends share: an event loop and queue run by the test itself, images in a
-// folder of their own, requests that can be waited for, and a host_io that fails on demand.
+// What the tests of block backends share: an event loop and queue run by the test itself, images
+// in a folder of their own, requests that can be waited for, and a host_io that fails on demand.
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// For the virtio tests: a tiny driver of split rings, a disk in memory that can hold completions back or fail, and a
-// machine with nothing in it but RAM, buses, wires and one event queue.
+// For the virtio tests: a tiny driver of split rings, a disk in memory that can hold completions
+// back or fail, and a machine with nothing in it but RAM, buses, wires and one event queue.
 #pragma once
 
 #include <stdbool.h>
@@ -39,7 +39,8 @@ struct ring {
 
 void ring_init(struct ring *r, struct gmem *gm, gpa_t base, uint16_t size); /* zeroed */
 void ring_desc(struct ring *r, unsigned i, gpa_t addr, uint32_t len, uint16_t flags, uint16_t next);
-void put_desc(struct gmem *gm, gpa_t table, unsigned i, gpa_t addr, uint32_t len, uint16_t flags, uint16_t next);
+void put_desc(struct gmem *gm, gpa_t table, unsigned i, gpa_t addr, uint32_t len, uint16_t flags,
+              uint16_t next);
 void ring_offer(struct ring *r, uint16_t head);     /* and raise the index */
 bool ring_take(struct ring *r, uint32_t *id, uint32_t *len); /* next used element */
 uint16_t ring_used_idx(const struct ring *r);

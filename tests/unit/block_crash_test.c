@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Nothing that was acknowledged as stable is lost in a power cut. A guest's mix of overlapping-free
-// writes, zeroes, discards, reads and flushes runs with several requests in flight; every system call
-// (threads) or engine operation (io_uring) is recorded; then the power is cut after every step, see
-// tests/lib/block_powercut.h. The judge itself is tried on hosts that forget to sync: it must see it.
+// Nothing that was acknowledged as stable is lost in a power cut. A guest's mix of
+// overlapping-free writes, zeroes, discards, reads and flushes runs with several requests in
+// flight; every system call (threads) or engine operation (io_uring) is recorded; then the power
+// is cut after every step, see tests/lib/block_powercut.h. The judge itself is tried on hosts that
+// forget to sync: it must see it.
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>

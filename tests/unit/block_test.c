@@ -1,109 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// Block backends: what requests do, on both engines; what happens when the host misbehaves; which
-// images are refused; locks; throw-away snapshots. Tests in a loop run once per engine.
+// Block backends: what requests do, on both engines, and what happens when the host misbehaves.
+// Tests in a loop run once per engine.
 #include <check.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "devices/block/uring.h"
-#include "tests/lib/block_rig.h"
-#include "util.h"
-
-static struct block_rig rig;
-
-static void setup(void)
-{
-    block_rig_init(&rig);
-}
-
-static void teardown(void)
-{
-    block_rig_fini(&rig);
-}
-
-/* engine: 0 threads, 1 io_uring */
-static struct block_config config(const char *path, int engine)
-{
-    return (struct block_config){.path = path,
-                                 .aio = engine ? BLK_AIO_URING : BLK_AIO_THREADS};
-}
-
-static struct block *open_ok(const struct block_config *cfg)
-{
-    struct err err = {0};
-    struct block *blk = block_open(cfg, &rig.env, &err);
-    ck_assert_msg(blk, "%s", err.msg);
-    return blk;
-}
-
-static struct block *open_image(uint64_t size, int engine)
-{
-    struct block_config cfg = config(block_rig_image(&rig, "disk", size), engine);
-    return open_ok(&cfg);
-}
-
-static struct block *open_seams(const struct block_config *cfg, const struct raw_seams *seams)
-{
-    struct err err = {0};
-    struct block *blk = raw_open(cfg, &rig.env, seams, &err);
-    ck_assert_msg(blk, "%s", err.msg);
-    return blk;
-}
-
-static struct block *open_faulty(uint64_t size)
-{
-    struct block_config cfg = config(block_rig_image(&rig, "disk", size), 0);
-    struct raw_seams seams = {.io = &block_rig_faulty_io};
-    return open_seams(&cfg, &seams);
-}
-
-static void fill(uint8_t *buf, size_t len, unsigned seed)
-{
-    uint32_t x = seed * 2654435761u + 1;
-    for (size_t i = 0; i < len; i++) {
-        x = x * 1664525u + 1013904223u;
-        buf[i] = (uint8_t)(x >> 24);
-    }
-}
-
-static bool all_zero(const uint8_t *buf, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (buf[i])
-            return false;
-    return true;
-}
-
-/* What a fresh look at the file shows, past our descriptors. */
-static void read_file(const char *name, uint64_t off, void *buf, size_t len)
-{
-    int fd = open(block_rig_path(&rig, name), O_RDONLY | O_CLOEXEC);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(pread(fd, buf, len, (off_t)off), (ssize_t)len);
-    close(fd);
-}
-
-static void write_file(const char *name, uint64_t off, const void *buf, size_t len)
-{
-    int fd = open(block_rig_path(&rig, name), O_WRONLY | O_CLOEXEC);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(pwrite(fd, buf, len, (off_t)off), (ssize_t)len);
-    close(fd);
-}
+#include "tests/lib/block_scene.h"
 
 /* --- requests --- */
 
@@ -411,6 +319,99 @@ START_TEST(block_done_may_submit_again)
 }
 END_TEST
 
+/* The thread that submits may end, as a vCPU's does at power-off; its requests go on. */
+static void *submit_and_end(void *blk)
+{
+    static struct block_test_req r[64];
+    static uint8_t buf[64][4096];
+    for (unsigned i = 0; i < 64; i++) {
+        memset(buf[i], (int)i + 1, sizeof buf[i]);
+        block_test_req_init(&r[i], i == 63 ? BLK_FLUSH : BLK_WRITE, i * 4096, buf[i], 4096);
+        block_submit(blk, &r[i].req);
+    }
+    block_commit(blk);
+    return r;
+}
+
+START_TEST(block_requests_outlive_the_thread_that_submits)
+{
+    for (unsigned cache = BLK_CACHE_WRITEBACK; cache <= BLK_CACHE_NONE; cache++) {
+        struct block_config cfg = config(block_rig_image(&rig, "disk", MIB(1)), _i);
+        cfg.cache = cache;
+        struct block *blk = open_ok(&cfg);
+        pthread_t thread;
+        void *reqs;
+        ck_assert_int_eq(pthread_create(&thread, NULL, submit_and_end, blk), 0);
+        pthread_join(thread, &reqs);
+        block_drain(blk);
+        const struct block_test_req *r = reqs;
+        for (unsigned i = 0; i < 64; i++) {
+            ck_assert(r[i].answered);
+            ck_assert_int_eq(r[i].req.result, 0);
+        }
+        block_close(blk);
+    }
+}
+END_TEST
+
+/* As in the real thing: one thread runs the loop and the queue, another submits, under one lock. */
+struct stage {
+    pthread_mutex_t device_lock;
+    bool stop;
+};
+
+static void *loop_main(void *self)
+{
+    struct stage *stage = self;
+    for (bool stop = false; !stop;) {
+        evloop_run_once(&rig.loop, -1);
+        pthread_mutex_lock(&stage->device_lock);
+        event_queue_run(&rig.events);
+        stop = stage->stop;
+        pthread_mutex_unlock(&stage->device_lock);
+    }
+    return NULL;
+}
+
+START_TEST(block_completions_come_by_the_loop_thread)
+{
+    struct stage stage = {.device_lock = PTHREAD_MUTEX_INITIALIZER};
+    struct block *blk = open_image(MIB(1), _i);
+    uint8_t out[4096], in[4096];
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, loop_main, &stage), 0);
+    for (unsigned i = 0; i < 200; i++) {
+        struct block_test_req r[2];
+        fill(out, sizeof out, i);
+        block_test_req_init(&r[0], BLK_WRITE, i * 4096, out, sizeof out);
+        block_test_req_init(&r[1], BLK_READ, i * 4096, in, sizeof in);
+        for (unsigned k = 0; k < 2; k++) {
+            bool answered = false;
+            pthread_mutex_lock(&stage.device_lock);
+            block_submit(blk, &r[k].req);
+            block_commit(blk);
+            if (i % 8 == 7)
+                block_drain(blk); /* while the loop may be woken for the same completion */
+            pthread_mutex_unlock(&stage.device_lock);
+            while (!answered) {
+                pthread_mutex_lock(&stage.device_lock);
+                answered = r[k].answered;
+                pthread_mutex_unlock(&stage.device_lock);
+                sched_yield();
+            }
+            ck_assert_int_eq(r[k].req.result, 0);
+        }
+        ck_assert_mem_eq(in, out, sizeof in);
+    }
+    pthread_mutex_lock(&stage.device_lock);
+    stage.stop = true;
+    pthread_mutex_unlock(&stage.device_lock);
+    evloop_wake(&rig.loop);
+    pthread_join(thread, NULL);
+    block_close(blk);
+}
+END_TEST
+
 /* A limit on file sizes makes a real short write, and then a real error. */
 START_TEST(block_short_write_is_continued_and_its_error_told)
 {
@@ -541,6 +542,26 @@ START_TEST(block_coarse_device_serialises_writes_to_one_piece)
     block_drain(blk);
     read_file("disk", 0, in, sizeof in);
     ck_assert_mem_eq(in, out, sizeof in);
+    block_close(blk);
+}
+END_TEST
+
+START_TEST(block_discard_spares_parts_of_big_sectors)
+{
+    struct block_config cfg = config(block_rig_image(&rig, "disk", 65536), _i);
+    struct raw_seams seams = {.logical_block = 4096};
+    struct block *blk = open_seams(&cfg, &seams);
+    uint8_t ones[16384], in[16384];
+    memset(ones, 1, sizeof ones);
+    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_WRITE, 0, ones, sizeof ones), 0);
+    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_DISCARD, 512, NULL, 3584), 0); /* no whole one */
+    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_READ, 0, in, sizeof in), 0);
+    ck_assert_mem_eq(in, ones, sizeof in);
+    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_DISCARD, 3584, NULL, 9216), 0);
+    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_READ, 0, in, sizeof in), 0);
+    ck_assert(all_zero(in + 4096, 8192));
+    ck_assert_mem_eq(in, ones, 4096);
+    ck_assert_mem_eq(in + 12288, ones, 4096);
     block_close(blk);
 }
 END_TEST
@@ -753,326 +774,6 @@ START_TEST(block_uring_continues_after_a_short_write)
 }
 END_TEST
 
-/* From here on this process may not make this system call, as in many containers. */
-static bool forbid(unsigned nr, unsigned error)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog prog = {.len = ARRAY_LEN(code), .filter = code};
-    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
-}
-
-/* In a child, because a filter is for life: 0, or the number of the step that went wrong. */
-static int live_without(unsigned nr, unsigned error, const char *path)
-{
-    struct block_config cfg = config(path, 1);
-    struct err err = {0}, none = {0};
-    uint8_t out[4096], in[4096];
-    if (!forbid(nr, error))
-        return 1;
-    if (block_open(&cfg, &rig.env, &err) || !strstr(err.msg, "aio=threads"))
-        return 2;
-    cfg.aio = BLK_AIO_AUTO;
-    struct block *blk = block_open(&cfg, &rig.env, &none);
-    if (!blk || strcmp(raw_engine(blk)->ops->name, "threads"))
-        return 3;
-    fill(out, sizeof out, 30);
-    if (block_rig_io(&rig, blk, BLK_WRITE, 0, out, sizeof out) ||
-        block_rig_io(&rig, blk, BLK_READ, 0, in, sizeof in) || memcmp(in, out, sizeof in))
-        return 4;
-    block_close(blk);
-    return 0;
-}
-
-START_TEST(block_uses_threads_where_io_uring_is_refused)
-{
-    static const struct {
-        unsigned nr, error;
-    } cases[] = {
-        {SYS_io_uring_setup, EPERM}, {SYS_io_uring_setup, ENOSYS}, {SYS_io_uring_setup, ENOMEM},
-        {SYS_io_uring_enter, EPERM}, {SYS_io_uring_register, EPERM},
-    };
-    const char *path = block_rig_image(&rig, "disk", 4096);
-    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
-        int status;
-        pid_t pid = fork();
-        ck_assert_int_ge(pid, 0);
-        if (!pid)
-            _exit(live_without(cases[i].nr, cases[i].error, path));
-        waitpid(pid, &status, 0);
-        ck_assert_msg(status == 0, "case %u: status %#x", i, (unsigned)status);
-    }
-}
-END_TEST
-
-/* --- opening --- */
-
-static void refused(const struct block_config *cfg, const char *why)
-{
-    struct err err = {0};
-    struct block *blk = block_open(cfg, &rig.env, &err);
-    ck_assert_ptr_null(blk);
-    ck_assert_msg(strstr(err.msg, why), "'%s' does not say '%s'", err.msg, why);
-    ck_assert_ptr_null(strchr(err.msg, '\n'));
-}
-
-START_TEST(block_open_refuses_what_is_no_disk)
-{
-    struct block_config cfg = config(rig.dir, 0);
-    refused(&cfg, "is a directory");
-    cfg.path = "/dev/null";
-    refused(&cfg, "is a character device");
-    cfg.path = block_rig_path(&rig, "fifo");
-    ck_assert_int_eq(mkfifo(cfg.path, 0600), 0);
-    refused(&cfg, "is a FIFO");
-    cfg.path = block_rig_path(&rig, "nothing");
-    refused(&cfg, "No such file");
-    cfg.path = block_rig_image(&rig, "empty", 0);
-    refused(&cfg, "is empty");
-    cfg.read_only = true;
-    refused(&cfg, "is empty");
-    cfg.path = block_rig_image(&rig, "odd", 1000);
-    cfg.read_only = false;
-    refused(&cfg, "truncate -s %512");
-}
-END_TEST
-
-START_TEST(block_open_copies_the_serial)
-{
-    struct block_config cfg = config(block_rig_image(&rig, "disk", 4096), 0);
-    cfg.serial = "0123456789012345678901234";
-    struct block *blk = open_ok(&cfg);
-    ck_assert_str_eq(blk->serial, "01234567890123456789");
-    ck_assert_uint_eq(blk->logical_block, 512);
-    block_close(blk);
-}
-END_TEST
-
-/* --- locks: [first][second], 0 writable 1 read-only 2 snapshot --- */
-
-static void set_mode(struct block_config *cfg, unsigned mode)
-{
-    cfg->read_only = mode == 1;
-    cfg->snapshot = mode == 2;
-}
-
-/* A child that holds the image until it is told to go. */
-static pid_t holder(const struct block_config *cfg, int *go)
-{
-    int ready[2], leave[2];
-    char c = 0;
-    ck_assert(!pipe(ready) && !pipe(leave));
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (!pid) {
-        struct err err = {0};
-        struct block *blk = block_open(cfg, &rig.env, &err);
-        close(leave[1]);
-        if (!blk || write(ready[1], &c, 1) != 1 || read(leave[0], &c, 1) < 0)
-            _exit(1);
-        _exit(0);
-    }
-    close(ready[1]);
-    close(leave[0]);
-    ck_assert_int_eq(read(ready[0], &c, 1), 1);
-    close(ready[0]);
-    *go = leave[1];
-    return pid;
-}
-
-START_TEST(block_lock_keeps_a_second_process_out)
-{
-    static const bool fits[3][3] = {{false, false, false}, {false, true, true}, {false, true, true}};
-    struct block_config cfg = config(block_rig_image(&rig, "disk", 4096), 0);
-    for (unsigned first = 0; first < 3; first++) {
-        set_mode(&cfg, first);
-        int go, status;
-        pid_t pid = holder(&cfg, &go);
-        for (unsigned second = 0; second < 3; second++) {
-            set_mode(&cfg, second);
-            char why[64];
-            snprintf(why, sizeof why, "in use by another process (pid %d)", (int)pid);
-            if (fits[first][second])
-                block_close(open_ok(&cfg));
-            else
-                refused(&cfg, why);
-        }
-        close(go);
-        waitpid(pid, &status, 0);
-        ck_assert_int_eq(status, 0);
-        set_mode(&cfg, 0);
-        block_close(open_ok(&cfg)); /* gone with the process */
-    }
-}
-END_TEST
-
-START_TEST(block_lock_keeps_a_second_disk_out)
-{
-    struct block_config cfg = config(block_rig_image(&rig, "disk", 4096), 0);
-    struct block *blk = open_ok(&cfg);
-    refused(&cfg, "is given twice");
-    block_close(blk);
-    block_close(open_ok(&cfg));
-}
-END_TEST
-
-START_TEST(block_lock_is_understood_by_others)
-{
-    struct block_config cfg = config(block_rig_image(&rig, "disk", 4096), 0);
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int fd = open(cfg.path, O_RDWR | O_CLOEXEC);
-    ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &whole), 0);
-    refused(&cfg, "given twice"); /* a program that locks the whole file */
-    close(fd);
-    /* a program that says it writes, as QEMU does */
-    fd = open(cfg.path, O_RDWR | O_CLOEXEC);
-    struct flock writes = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1};
-    ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &writes), 0);
-    refused(&cfg, "given twice");
-    cfg.read_only = true;
-    refused(&cfg, "given twice");
-    close(fd);
-    block_close(open_ok(&cfg));
-}
-END_TEST
-
-/* --- snapshot --- */
-
-START_TEST(block_snapshot_leaves_the_image_alone)
-{
-    enum { SECTORS = 512, BYTES = SECTORS * 512 };
-    static uint8_t base[BYTES], model[BYTES], in[BYTES], out[64 * 512];
-    fill(base, sizeof base, 20);
-    block_rig_image(&rig, "disk", sizeof base);
-    write_file("disk", 0, base, sizeof base);
-    memcpy(model, base, sizeof base);
-    struct block_config cfg = config(block_rig_path(&rig, "disk"), _i);
-    cfg.snapshot = true;
-    struct block *blk = open_ok(&cfg);
-    ck_assert(!blk->read_only && blk->can_discard);
-    uint32_t x = 7;
-    for (unsigned i = 0; i < 400; i++) {
-        x = x * 1664525u + 1013904223u;
-        uint64_t first = (x >> 16) % SECTORS, n = 1 + (x >> 8) % 64;
-        n = n < SECTORS - first ? n : SECTORS - first;
-        enum blk_op op = x >> 30 == 0 ? BLK_DISCARD : x >> 30 == 1 ? BLK_WRITE_ZEROES : BLK_WRITE;
-        fill(out, n * 512, i);
-        ck_assert_int_eq(block_rig_io(&rig, blk, op, first * 512, out, n * 512), 0);
-        if (op == BLK_WRITE)
-            memcpy(model + first * 512, out, n * 512);
-        else
-            memset(model + first * 512, 0, n * 512);
-        ck_assert_int_eq(block_rig_io(&rig, blk, BLK_READ, 0, in, sizeof in), 0);
-        ck_assert_mem_eq(in, model, sizeof in);
-    }
-    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_FLUSH, 0, NULL, 0), 0);
-    block_close(blk);
-    read_file("disk", 0, in, sizeof in);
-    ck_assert_mem_eq(in, base, sizeof in);
-    blk = open_ok(&cfg); /* nothing is kept */
-    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_READ, 0, in, sizeof in), 0);
-    ck_assert_mem_eq(in, base, sizeof in);
-    block_close(blk);
-}
-END_TEST
-
-START_TEST(block_snapshot_takes_writes_at_once)
-{
-    enum { N = 512 };
-    static struct block_test_req r[N];
-    static uint8_t out[N * 512], in[N * 512];
-    struct block_config cfg = config(block_rig_image(&rig, "disk", GIB(5)), _i);
-    cfg.snapshot = true;
-    struct block *blk = open_ok(&cfg);
-    fill(out, sizeof out, 21);
-    for (unsigned i = 0; i < N; i++) {
-        block_test_req_init(&r[i], BLK_WRITE, GIB(5) - (i + 1) * 512, out + i * 512, 512);
-        block_submit(blk, &r[i].req);
-    }
-    block_drain(blk);
-    for (unsigned i = 0; i < N; i++) {
-        ck_assert(r[i].answered);
-        ck_assert_int_eq(block_rig_io(&rig, blk, BLK_READ, GIB(5) - (i + 1) * 512, in, 512), 0);
-        ck_assert_mem_eq(in, out + i * 512, 512);
-    }
-    block_close(blk);
-}
-END_TEST
-
-START_TEST(block_snapshot_read_slices_scattered_memory)
-{
-    static uint8_t model[8192], in[8192];
-    struct block_config cfg = config(block_rig_image(&rig, "disk", sizeof model), _i);
-    fill(model, sizeof model, 22);
-    write_file("disk", 0, model, sizeof model);
-    cfg.snapshot = true;
-    struct block *blk = open_ok(&cfg);
-    for (unsigned i = 0; i < 16; i += 2) { /* every other sector in the scratch file */
-        fill(model + i * 512, 512, 100 + i);
-        ck_assert_int_eq(block_rig_io(&rig, blk, BLK_WRITE, i * 512, model + i * 512, 512), 0);
-    }
-    struct iovec iov[] = {{in, 100}, {in + 100, 3000}, {in + 3100, 0}, {in + 3100, 5092}};
-    struct block_test_req r;
-    block_test_req_init(&r, BLK_READ, 0, NULL, sizeof in);
-    r.req.iov = iov;
-    r.req.niov = 4;
-    ck_assert_int_eq(block_rig_do(&rig, blk, &r), 0);
-    ck_assert_mem_eq(in, model, sizeof in);
-    memset(in, 0, sizeof in);
-    r.answered = false;
-    block_submit(blk, &r.req);
-    block_drain(blk); /* takes the pieces one after another as well */
-    ck_assert(r.answered);
-    ck_assert_mem_eq(in, model, sizeof in);
-    block_close(blk);
-}
-END_TEST
-
-START_TEST(block_snapshot_survives_a_full_host)
-{
-    static uint8_t base[8192], out[8192], in[8192];
-    struct block_config cfg = config(block_rig_image(&rig, "disk", sizeof base), 0);
-    struct raw_seams seams = {.io = &block_rig_faulty_io};
-    struct err err = {0};
-    fill(base, sizeof base, 23);
-    write_file("disk", 0, base, sizeof base);
-    cfg.snapshot = true;
-    struct block *blk = overlay_open(&cfg, &rig.env, &seams, &err);
-    ck_assert_msg(blk, "%s", err.msg);
-    fill(out, sizeof out, 24);
-    block_faults.write_error = ENOSPC;
-    block_faults.write_room = 4096;
-    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_WRITE, 0, out, sizeof out), -ENOSPC);
-    ck_assert_uint_eq(blk->errors, 1);
-    block_faults_reset();
-    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_READ, 0, in, sizeof in), 0);
-    ck_assert_mem_eq(in, base, sizeof in); /* not half of it */
-    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_WRITE, 0, out, sizeof out), 0);
-    ck_assert_int_eq(block_rig_io(&rig, blk, BLK_READ, 0, in, sizeof in), 0);
-    ck_assert_mem_eq(in, out, sizeof in);
-    block_close(blk);
-}
-END_TEST
-
-START_TEST(block_snapshot_without_a_place_says_so)
-{
-    struct block_config cfg = config(block_rig_image(&rig, "disk", 4096), 0);
-    cfg.snapshot = true;
-    char *before = getenv("TMPDIR") ? strdup(getenv("TMPDIR")) : NULL;
-    setenv("TMPDIR", block_rig_path(&rig, "nowhere"), 1);
-    refused(&cfg, "TMPDIR chooses the place");
-    if (before)
-        setenv("TMPDIR", before, 1);
-    else
-        unsetenv("TMPDIR");
-    free(before);
-}
-END_TEST
-
 static const TTest *const *const engine_tests[] = {
     &block_read_returns_what_was_written,
     &block_reaches_beyond_4_gib,
@@ -1087,17 +788,16 @@ static const TTest *const *const engine_tests[] = {
     &block_drain_answers_all_and_runs_no_other_events,
     &block_close_waits_for_what_is_in_flight,
     &block_done_may_submit_again,
+    &block_requests_outlive_the_thread_that_submits,
+    &block_completions_come_by_the_loop_thread,
     &block_short_write_is_continued_and_its_error_told,
     &block_shrunk_file_gives_an_error_not_zeroes,
     &block_odd_end_reads_as_padded_with_zeroes,
     &block_direct_takes_any_memory,
     &block_coarse_device_keeps_neighbours,
+    &block_discard_spares_parts_of_big_sectors,
     &block_coarse_device_serialises_writes_to_one_piece,
-    &block_snapshot_leaves_the_image_alone,
-    &block_snapshot_takes_writes_at_once,
-    &block_snapshot_read_slices_scattered_memory,
 };
-
 
 static Suite *block_suite(bool uring)
 {
@@ -1122,14 +822,6 @@ static Suite *block_suite(bool uring)
     tcase_add_test(tc, block_unsafe_never_syncs);
     tcase_add_test(tc, block_uring_flush_is_a_data_sync); /* these two need no ring */
     tcase_add_test(tc, block_uring_continues_after_a_short_write);
-    tcase_add_test(tc, block_uses_threads_where_io_uring_is_refused);
-    tcase_add_test(tc, block_open_refuses_what_is_no_disk);
-    tcase_add_test(tc, block_open_copies_the_serial);
-    tcase_add_test(tc, block_lock_keeps_a_second_process_out);
-    tcase_add_test(tc, block_lock_keeps_a_second_disk_out);
-    tcase_add_test(tc, block_lock_is_understood_by_others);
-    tcase_add_test(tc, block_snapshot_survives_a_full_host);
-    tcase_add_test(tc, block_snapshot_without_a_place_says_so);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -80,6 +80,14 @@ START_TEST(bus_narrow_read_takes_bytes_of_the_aligned_register)
 }
 END_TEST
 
+START_TEST(bus_narrow_read_across_two_registers_takes_from_both)
+{
+    setup(&dword_ops);
+    ck_assert_uint_eq(bus_read(&bus, 0x103, 2), 0x0403);
+    ck_assert_uint_eq(ram.accesses, 2);
+}
+END_TEST
+
 START_TEST(bus_narrow_write_is_dropped_and_counted)
 {
     setup(&dword_ops);
@@ -197,6 +205,7 @@ int main(void)
     tcase_add_test(t, bus_splits_wide_reads_low_part_first);
     tcase_add_test(t, bus_passes_wide_reads_whole_where_the_device_takes_them);
     tcase_add_test(t, bus_narrow_read_takes_bytes_of_the_aligned_register);
+    tcase_add_test(t, bus_narrow_read_across_two_registers_takes_from_both);
     tcase_add_test(t, bus_narrow_write_is_dropped_and_counted);
     tcase_add_test(t, bus_unclaimed_reads_are_all_ones);
     tcase_add_test(t, bus_straddling_read_has_ones_outside);

@@ -509,7 +509,9 @@ START_TEST(serial_divisor_zero_is_harmless)
     out(1, 0);
     out(LCR, 0x03);
     type("a", 1);
-    clock_step(&guest_clock, 5 * CHAR_NS);
+    clock_step(&guest_clock, 3 * CHAR_NS);
+    ck_assert_uint_eq(in(IIR), 0xC1);
+    clock_step(&guest_clock, 2 * CHAR_NS);
     ck_assert_uint_eq(in(IIR), 0xCC);
 }
 END_TEST
@@ -602,6 +604,17 @@ START_TEST(serial_listening_driver_may_discard_the_receiver_fifo)
     ck_assert(!wire);
     type("d", 1);
     ck_assert_uint_eq(in(RBR), 'd');
+}
+END_TEST
+
+START_TEST(serial_fcr_bits_need_the_enable_bit)
+{
+    open_port(0x01, 0x00);
+    type("a", 1);
+    out(FCR, 0xC6);
+    ck_assert_uint_eq(in(LSR), 0x61);
+    ck_assert_uint_eq(in(IIR), 0x04);
+    ck_assert_uint_eq(in(RBR), 'a');
 }
 END_TEST
 
@@ -1017,6 +1030,7 @@ static void add_receive_tests(TCase *tc)
     tcase_add_test(tc, serial_unread_input_survives_close_and_reopen);
     tcase_add_test(tc, serial_unread_input_survives_machine_reset);
     tcase_add_test(tc, serial_listening_driver_may_discard_the_receiver_fifo);
+    tcase_add_test(tc, serial_fcr_bits_need_the_enable_bit);
     tcase_add_test(tc, serial_polling_reader_gets_its_bytes);
     tcase_add_test(tc, serial_waiting_for_the_transmitter_is_not_listening);
     tcase_add_test(tc, serial_blind_block_read_gets_new_edges);

@@ -80,7 +80,8 @@ static void put_header(unsigned i, uint32_t type, uint64_t sector)
 }
 
 /* Request i: header, one data buffer of `len` bytes unless 0, status. Descriptors 3i to 3i+2. */
-static void offer(unsigned i, uint32_t type, uint64_t sector, gpa_t data, uint32_t len, bool dev_writes)
+static void offer(unsigned i, uint32_t type, uint64_t sector, gpa_t data, uint32_t len,
+                  bool dev_writes)
 {
     uint16_t d = (uint16_t)(3 * i);
     put_header(i, type, sector);
@@ -103,7 +104,8 @@ static void run(void)
 }
 
 /* One request from offer to used element; its status, and the used length. */
-static uint8_t request(uint32_t type, uint64_t sector, uint32_t len, bool dev_writes, uint32_t *used)
+static uint8_t request(uint32_t type, uint64_t sector, uint32_t len, bool dev_writes,
+                       uint32_t *used)
 {
     uint32_t id, dummy;
     offer(0, type, sector, DATA, len, dev_writes);
@@ -193,7 +195,10 @@ END_TEST
 
 START_TEST(blk_framing_does_not_matter)
 {
-    /* Header in three pieces, the last of them shared with data; status at the end of the data buffer. */
+    /*
+     * Header in three pieces, the last of them shared with data; status at the end of the data
+     * buffer.
+     */
     put_header(0, OUT, 3);
     gmem_fill(&rig.gm, HEADER(0) + 16, 0x77, 512);
     ring_desc(&ring, 0, HEADER(0), 1, DESC_NEXT, 1);
@@ -268,6 +273,7 @@ START_TEST(blk_bad_transfers_are_io_errors)
         ck_assert_uint_eq(request(OUT, wrong[i].sector, wrong[i].len, false, &used), IOERR);
     }
     ck_assert_uint_eq(disk.submits, 0);
+    ck_assert_uint_eq(disk.blk.errors, 0); /* the backend was not even asked */
     ck_assert(virtio_running(vd));
 }
 END_TEST
@@ -359,7 +365,10 @@ END_TEST
 
 /* --- cache modes --- */
 
-/* Features to accept, the config write (-1: none), and whether a write must be stable on completion. */
+/*
+ * Features to accept, the config write (-1: none), and whether a write must be stable on
+ * completion.
+ */
 static const struct {
     uint64_t features;
     int writeback;
@@ -439,8 +448,24 @@ START_TEST(blk_ranges_are_checked)
         {DISCARD, 0, 0, 0, OK},               {WRITE_ZEROES, SECTORS, 0, 0, OK},
     };
     for (unsigned i = 0; i < ARRAY_LEN(c); i++)
-        ck_assert_uint_eq(range_request(c[i].type, c[i].sector, c[i].sectors, c[i].flags), c[i].want);
+        ck_assert_uint_eq(range_request(c[i].type, c[i].sector, c[i].sectors, c[i].flags),
+                          c[i].want);
     ck_assert_uint_eq(disk.submits, 0);
+}
+END_TEST
+
+START_TEST(blk_range_has_a_longest_length)
+{
+    disk.blk.size = 1ull << 40;
+    recreate(1);
+    port_start(&port, &ring);
+    disk.fail = -EIO; /* there is no such disk behind it */
+    ck_assert_uint_eq(range_request(DISCARD, 0, (1 << 22) + 1, 0), IOERR);
+    ck_assert_uint_eq(range_request(WRITE_ZEROES, 0, (1 << 22) + 1, 0), IOERR);
+    ck_assert_uint_eq(disk.submits, 0);
+    range_request(WRITE_ZEROES, 0, 1 << 22, 0);
+    ck_assert_uint_eq(disk.submits, 1);
+    ck_assert_uint_eq(disk.last.len, 1ull << 31);
 }
 END_TEST
 
@@ -478,6 +503,7 @@ START_TEST(blk_read_only_disk_takes_no_writes)
         ck_assert_uint_eq(request(OUT, 0, 512, false, NULL), IOERR);
         ck_assert_uint_eq(range_request(DISCARD, 0, 8, 0), IOERR);
         ck_assert_uint_eq(range_request(WRITE_ZEROES, 0, 8, 0), IOERR);
+        ck_assert_uint_eq(disk.blk.errors, 0); /* the backend was not even asked */
         ck_assert_uint_eq(request(IN, 0, 512, true, NULL), OK);
         ck_assert_uint_eq(request(FLUSH, 0, 0, false, NULL), OK);
     }
@@ -492,8 +518,8 @@ START_TEST(blk_config_describes_the_disk)
     disk.blk.physical_block = 4096;
     recreate(4);
     uint64_t offered = port_offered(&port);
-    uint64_t want = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | F_CONFIG_WCE | F_MQ | F_DISCARD |
-                    F_WRITE_ZEROES;
+    uint64_t want = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | F_CONFIG_WCE | F_MQ |
+                    F_DISCARD | F_WRITE_ZEROES;
     ck_assert_uint_eq(offered & 0xffffff, want);
     ck_assert_uint_eq(vd->config_size, 60);
     ck_assert_uint_eq(port_config(&port, 0, 8), SECTORS);
@@ -566,7 +592,10 @@ START_TEST(blk_requests_complete_in_any_order_on_all_queues)
 }
 END_TEST
 
-/* A driver that makes the head available again as soon as it comes back: without a bound, one kick would never end. */
+/*
+ * A driver that makes the head available again as soon as it comes back: without a bound, one kick
+ * would never end.
+ */
 static unsigned eager_left;
 
 static void eager(void *opaque, gpa_t gpa, uint64_t len)
@@ -691,6 +720,7 @@ int main(void)
     tcase_add_test(t, blk_writeback_field_follows_negotiation_and_writes);
     tcase_add_test(t, blk_discard_and_write_zeroes_reach_the_disk);
     tcase_add_test(t, blk_ranges_are_checked);
+    tcase_add_test(t, blk_range_has_a_longest_length);
     tcase_add_test(t, blk_ranges_come_one_at_a_time);
     tcase_add_test(t, blk_ranges_need_their_feature);
     tcase_add_test(t, blk_read_only_disk_takes_no_writes);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A guest that means harm: malformed chains, registers rewritten at the wrong time, random accesses of every width on both
-// transports, and a second thread that rewrites descriptors while the device reads them. Seeds are fixed. After every
-// storm a reset and a good request must work, and the disk beside it must never have noticed.
+// A guest that means harm: malformed chains, registers rewritten at the wrong time, random accesses
+// of every width on both transports, and a second thread that rewrites descriptors while the device
+// reads them. Seeds are fixed. After every storm a reset and a good request must work, and the disk
+// beside it must never have noticed.
 // Worth most under the address and undefined-behaviour sanitizers.
 #include <check.h>
 #include <errno.h>
@@ -19,7 +20,10 @@
 #define DISK (1u << 20)
 #define SIZE 64
 
-/* The hostile driver keeps to the lower RAM slot, so that what its device may write is not its neighbour's. */
+/*
+ * The hostile driver keeps to the lower RAM slot, so that what its device may write is not its
+ * neighbour's.
+ */
 #define EVIL_RING 0x10000ull
 #define EVIL_TABLE 0x40000ull /* indirect tables: 64 of 256 entries */
 #define EVIL_TABLES 64
@@ -252,7 +256,8 @@ static void offer_sound(struct ring *r)
     bool in = below(2);
     put_evil_header(at);
     ring_desc(r, d, at, 16, DESC_NEXT, (uint16_t)(d + 1));
-    ring_desc(r, d + 1, at + 0x100, 512, in ? DESC_NEXT | DESC_WRITE : DESC_NEXT, (uint16_t)(d + 2));
+    ring_desc(r, d + 1, at + 0x100, 512, in ? DESC_NEXT | DESC_WRITE : DESC_NEXT,
+              (uint16_t)(d + 2));
     ring_desc(r, d + 2, at + 0x400, 1, DESC_WRITE, 0);
     ring_offer(r, (uint16_t)d);
 }
@@ -424,7 +429,10 @@ END_TEST
 
 static atomic_bool racing;
 
-/* Rewrites descriptors, tables, heads and indices of the victim's ring, as fast as it can, with its own generator. */
+/*
+ * Rewrites descriptors, tables, heads and indices of the victim's ring, as fast as it can, with its
+ * own generator.
+ */
 static void *racer(void *arg)
 {
     const struct ring *r = arg;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The PCI transport as a driver sees it: capabilities through configuration space, registers through BAR 0, interrupts through
-// MSI-X or INTx.
+// The PCI transport as a driver sees it: capabilities through configuration space, registers
+// through BAR 0, interrupts through MSI-X or INTx.
 #include <check.h>
 #include <stdlib.h>
 
@@ -122,7 +122,10 @@ START_TEST(pci_capabilities_describe_bar_0)
     static const struct {
         unsigned type, len;
         uint32_t offset, length;
-    } want[] = {{1, 16, 0, 56}, {2, 20, 0x3000, 4 * QUEUES}, {3, 16, 0x1000, 1}, {4, 16, 0x2000, 60}};
+    } want[] = {{1, 16, 0, 56},
+                {2, 20, 0x3000, 4 * QUEUES},
+                {3, 16, 0x1000, 1},
+                {4, 16, 0x2000, 60}};
     for (unsigned i = 0; i < ARRAY_LEN(want); i++) {
         unsigned cap = find_cap(9, want[i].type);
         ck_assert_uint_ne(cap, 0);
@@ -395,8 +398,9 @@ START_TEST(pci_window_refuses_what_is_not_a_register)
 {
     static const struct {
         uint32_t bar, offset, length;
-    } wrong[] = {{1, 0, 4}, {6, 0, 4},      {255, 0, 4},         {0, 0x4000, 4}, {0, 0xfffffffc, 4},
-                 {0, 2, 4}, {0, 0x14, 0},   {0, 0x14, 3},        {0, 0x14, 8},   {0, 0x14, 0xffffffff}};
+    } wrong[] = {{1, 0, 4},          {6, 0, 4}, {255, 0, 4},  {0, 0x4000, 4}, {0, 0xfffffffc, 4},
+                 {0, 2, 4},          {0, 0x14, 0}, {0, 0x14, 3}, {0, 0x14, 8},
+                 {0, 0x14, 0xffffffff}};
     unsigned cap = find_cap(9, 5);
     port_start(&port, &ring);
     for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
@@ -409,6 +413,29 @@ START_TEST(pci_window_refuses_what_is_not_a_register)
         set_cfg(cap + 16, 4, 0);
         ck_assert(virtio_running(vd));
     }
+}
+END_TEST
+
+START_TEST(pci_create_fails_when_the_slots_are_taken)
+{
+    struct err err = {{0}};
+    struct device *devs[PCI_SLOTS];
+    unsigned n = 0;
+    for (;;) {
+        struct virtio *other = virtio_blk_create(&disk.blk, 1, &rig.gm, &err);
+        ck_assert_ptr_nonnull(other);
+        devs[n] = virtio_pci_create(other, rig.host, &rig.intc, &rig.sb, &rig.events, &err);
+        if (!devs[n])
+            break;
+        n++;
+    }
+    ck_assert_uint_eq(n, PCI_SLOTS - 2); /* the bridge and the first disk */
+    ck_assert_int_ne(err.msg[0], 0);
+    port_start(&port, &ring);
+    get_id(0);
+    ck_assert_uint_eq(ring_used_idx(&ring), 1);
+    while (n--)
+        devs[n]->ops->fini(devs[n]);
 }
 END_TEST
 
@@ -449,6 +476,7 @@ int main(void)
     tcase_add_test(t, pci_doorbell_follows_driver_ok_and_the_bar);
     tcase_add_test(t, pci_window_reaches_the_registers);
     tcase_add_test(t, pci_window_refuses_what_is_not_a_register);
+    tcase_add_test(t, pci_create_fails_when_the_slots_are_taken);
     tcase_add_test(t, pci_machine_reset_restores_everything);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The split virtqueue against a driver that does right, and against one that does wrong in every way we can name.
+// The split virtqueue against a driver that does right, and against one that does wrong in every
+// way we can name.
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,7 +311,10 @@ START_TEST(virtq_direct_descriptors_may_precede_an_indirect_one)
 }
 END_TEST
 
-/* The device's limits (seg_max) are for its largest ring: a driver with a smaller one may still send such a request. */
+/*
+ * The device's limits (seg_max) are for its largest ring: a driver with a smaller one may still
+ * send such a request.
+ */
 START_TEST(virtq_indirect_chain_may_have_the_device_maximum)
 {
     for (unsigned i = 0; i < MAX_SIZE; i++)
@@ -553,6 +557,14 @@ START_TEST(virtq_malformed_chain_needs_reset)
     unsigned long logged = log_guest_count();
     assert_malformed();
     ck_assert_msg(log_guest_count() > logged, "%s: not logged", b->what);
+}
+END_TEST
+
+START_TEST(virtq_head_beyond_the_largest_ring_needs_reset)
+{
+    start(BOTH, MAX_SIZE);
+    ring_offer(&ring, MAX_SIZE);
+    assert_malformed();
 }
 END_TEST
 
@@ -910,6 +922,7 @@ int main(void)
     tcase_add_test(t, virtq_kick_is_ignored_unless_the_queue_runs);
     tcase_add_test(t, virtq_writes_to_guest_memory_are_reported);
     tcase_add_loop_test(t, virtq_malformed_chain_needs_reset, 0, (int)ARRAY_LEN(bad));
+    tcase_add_test(t, virtq_head_beyond_the_largest_ring_needs_reset);
     tcase_add_test(t, virtq_indirect_without_the_feature_needs_reset);
     tcase_add_test(t, virtq_indirect_chain_over_the_maximum_needs_reset);
     tcase_add_test(t, virtq_chain_of_4_gib_needs_reset);

@@ -200,7 +200,8 @@ static int kvm_reset(struct accel *a, struct err *err)
 const struct accel_ops kvm_accel = {
     .name = "kvm",
     .help = "hardware virtualization through the host kernel's /dev/kvm",
-    .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP | ACCEL_CAP_THREADS | ACCEL_CAP_DOORBELLS,
+    .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP | ACCEL_CAP_THREADS | ACCEL_CAP_DOORBELLS |
+            ACCEL_CAP_NATIVE,
     .vm_init = kvm_vm_init,
     .vm_fini = kvm_vm_fini,
     .reset = kvm_reset,

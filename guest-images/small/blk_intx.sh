@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+sh "$(dirname "$0")/blk_disks.sh" "$1" 0

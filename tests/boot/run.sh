@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: tests/boot/run.sh MINIVMM [TOPIC...]
+#
+# Boots the stock Debian cloud kernel under minivmm. In the guest a script writes, flushes, re-reads and checksums its disks, also over a
+# reset of the machine, reports CPUs and memory, and powers off; here its report is checked, and the images are verified by the host.
+# On a host with hardware KVM the boots run on it; elsewhere in the nested testbed; without QEMU or the kernel they are skipped, with the reason.
+set -uo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+minivmm=$(realpath "$1")
+shift
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+
+skip_all() {
+    for topic in "${topics[@]}"; do
+        echo "SKIP boot/$topic: $1"
+        skipped=$((skipped + 1))
+    done
+    echo "$passed passed, $failed failed, $skipped skipped"
+    exit 0
+}
+
+has_hardware_kvm() {
+    [[ -r /dev/kvm && -w /dev/kvm ]] && grep -qwE 'svm|vmx' /proc/cpuinfo
+}
+
+# TOPIC: the disks' place on the buses, the CPUs, and how the kernel is started. Two disks each: ext4 and raw.
+topics=(pci mmio-smp host-unpack vmlinux snapshot)
+declare -A disk_options=([pci]='' [mmio-smp]=',bus=mmio' [host-unpack]=',aio=threads' [vmlinux]='' [snapshot]=',snapshot')
+declare -A vm_options=(
+    [pci]='-smp 1 -m 512'
+    [mmio-smp]='-smp 3 -m 300'
+    [host-unpack]='-smp 2 -m 512 -kernel-unpack host'
+    [vmlinux]='-smp 1 -m 256'
+    [snapshot]='-smp 1 -m 512'
+)
+declare -A cpus=([pci]=1 [mmio-smp]=3 [host-unpack]=2 [vmlinux]=1 [snapshot]=1)
+
+((!$#)) || topics=("$@")
+
+command -v mke2fs >/dev/null || PATH=$PATH:/usr/sbin:/sbin
+kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || skip_all "no stock kernel: $(tail -n 1 "$work/why")"
+has_hardware_kvm || command -v qemu-system-x86_64 >/dev/null ||
+    skip_all "no hardware KVM and no qemu-system-x86_64 for the nested testbed"
+"$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --init "$top/tests/testbed/guest-boot-test.sh" || exit 1
+
+# A command on a real KVM: FILE... -- COMMAND. In the testbed the two images are its first disks.
+on_kvm() {
+    local files=()
+    while [[ $1 != -- ]]; do
+        files+=(--file "$1")
+        shift
+    done
+    shift
+    if has_hardware_kvm; then
+        "$@"
+    else
+        "$top/tests/testbed/testbed" --timeout 170 "${files[@]}" --disk "$work/fs.img" --disk "$work/raw.img" -- "$@"
+    fi
+}
+
+disk_path() {
+    if has_hardware_kvm; then echo "$work/$1.img"; elif [[ $1 == fs ]]; then echo /dev/vda; else echo /dev/vdb; fi
+}
+
+boot() {
+    local kernel=$kernel_dir/vmlinuz
+    [[ $topic != vmlinux ]] || kernel=$kernel_dir/vmlinux
+    # shellcheck disable=SC2086
+    on_kvm "$kernel" "$work/initrd.cpio" -- "$minivmm" -kernel "$kernel" -initrd "$work/initrd.cpio" \
+        -append "console=ttyS0 test.mib=2 test.seed=$topic" ${vm_options[$topic]} -timeout 160 \
+        -disk "$(disk_path fs)${disk_options[$topic]}" -disk "$(disk_path raw)${disk_options[$topic]}"
+}
+
+problem=''
+expect() {
+    grep -q "$1" "$work/out" || problem+="no line '$1'; "
+}
+
+check_report() {
+    expect "^TEST cpus ${cpus[$topic]}\$"
+    expect '^TEST memory-kib [1-9]'
+    expect '^TEST phase 1$'
+    expect '^TEST reboot$'
+    expect '^TEST phase 2$'
+    expect '^TEST checksum-2 ok$'
+    expect '^TEST done$'
+    ! grep -qE '^TEST (fail|complaint)' "$work/out" || problem+=$(grep -E '^TEST (fail|complaint)' "$work/out" | head -n 3)
+}
+
+# With snapshot, nothing the guest wrote may be on the images.
+check_images() {
+    if [[ $topic == snapshot ]]; then
+        cmp -s "$work/fs.img" "$work/fs.before" || problem+='-disk ...,snapshot changed the image; '
+    else
+        "$top/tests/testbed/verify-image" "$work/fs.img" "$work/raw.img" >"$work/verify" 2>&1 || problem+=$(cat "$work/verify")
+    fi
+}
+
+for topic in "${topics[@]}"; do
+    problem=''
+    rm -f "$work"/{fs,raw}.img
+    "$top/guest-images/linux/mkdisk" "$work/fs.img" 32M && truncate -s 4M "$work/raw.img" || exit 1
+    cp "$work/fs.img" "$work/fs.before"
+    status=0
+    boot >"$work/out.raw" 2>&1 </dev/null || status=$?
+    tr -d '\r' <"$work/out.raw" >"$work/out"
+    ((status == 0)) || problem+="exit status $status; "
+    check_report
+    check_images
+    if [[ -z $problem ]]; then
+        passed=$((passed + 1))
+        echo "ok   boot/$topic"
+    else
+        failed=$((failed + 1))
+        printf 'FAIL boot/%s: %s\n' "$topic" "$problem"
+        tail -n 25 "$work/out" | sed 's/^/    /'
+    fi
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
