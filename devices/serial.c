@@ -2,19 +2,22 @@
 //
 // 16550A UART, after the PC16550D data sheet; 16450 behaviour while the FIFOs are off.
 //
-// Sending takes no time: a byte written to THR goes to the backend at once, so a polled byte costs the guest the THR
-// write and one look at LSR. What the backend cannot take waits in a 16-byte FIFO, and THRE is low as long as it waits.
+// Sending takes no time: a byte written to THR goes to the backend at once, so a polled byte
+// costs the guest the THR write and one look at LSR. What the backend cannot take waits in a
+// 16-byte FIFO, and THRE is low as long as it waits.
 //
-// Receiving never outruns the guest: bytes are pulled from the backend when the FIFO has room and the guest listens.
-// Input is often there before the guest is (a script on stdin), and drivers clear FIFOs and read RBR blindly while they
-// set up. So a guest counts as listening when it enabled the data interrupt, or when it reads LSR twice in a row with
-// the transmitter idle, which is how a polling reader waits and how nobody sets up a port. And a FIFO reset that is part
-// of set-up (FIFOs switched on or off, or data interrupt disabled) hands unread bytes of the line back to be received
-// again; a reset under a listening driver discards them, as the data sheet says.
-// Overrun can therefore only happen in loopback.
+// Receiving never outruns the guest: bytes are pulled from the backend when the FIFO has room and
+// the guest listens. Input is often there before the guest is (a script on stdin), and drivers
+// clear FIFOs and read RBR blindly while they set up. So a guest counts as listening when it
+// enabled the data interrupt, or when it reads LSR twice in a row with the transmitter idle,
+// which is how a polling reader waits and how nobody sets up a port. And a FIFO reset that is
+// part of set-up (FIFOs switched on or off, or data interrupt disabled) hands unread bytes of the
+// line back to be received again; a reset under a listening driver discards them, as the data
+// sheet says. Overrun can therefore only happen in loopback.
 //
-// OUT2 gates the interrupt in loopback mode too. Left out: word length masking (all characters have 8 bits), parity and
-// framing errors, sending a break, baud pacing (only the character timeout knows the baud rate), DMA pins.
+// OUT2 gates the interrupt in loopback mode too. Left out: word length masking (all characters
+// have 8 bits), parity and framing errors, sending a break, baud pacing (only the character
+// timeout knows the baud rate), DMA pins.
 #include "serial.h"
 
 #include <errno.h>
@@ -141,13 +144,15 @@ static uint64_t char_time_ns(const struct serial_regs *r)
     unsigned half_bits = 2 * (1 + data_bits + !!(r->lcr & LCR_PEN)) + 2;
     if (r->lcr & LCR_STB)
         half_bits += data_bits == 5 ? 1 : 2;
-    unsigned divisor = r->divisor ? r->divisor : 1; /* 0 stops a real chip; ours goes on at full speed */
+    /* Divisor 0 stops a real chip; ours goes on at full speed. */
+    unsigned divisor = r->divisor ? r->divisor : 1;
     return half_bits * (16ull * 1000000000 / 2) * divisor / BAUD_CLOCK_HZ;
 }
 
 /*
- * The FIFO was just filled or read: the character timeout counts from now. The timer is left where it is when it would
- * only move later, and re-armed when it fires early: most bytes are read long before, and arming costs more than looking.
+ * The FIFO was just filled or read: the character timeout counts from now. The timer is left
+ * where it is when it would only move later, and re-armed when it fires early: most bytes are
+ * read long before, and arming costs more than looking.
  */
 static void rx_restart_timeout(struct serial *s)
 {
@@ -236,7 +241,10 @@ static void rx_fill_if_listening(struct serial *s)
         rx_fill(s);
 }
 
-/* Hand unread bytes of the line back. Never more than held[] has room for: the line is not asked while it has any. */
+/*
+ * Hand unread bytes of the line back. Never more than held[] has room for: the line is not asked
+ * while it has any.
+ */
 static void rx_hand_back(struct serial_regs *r)
 {
     uint8_t back[SERIAL_FIFO];
@@ -270,7 +278,10 @@ static uint8_t rbr_read(struct serial *s)
     r->rx_timed_out = false;
     if (--r->rx_count)
         rx_expose_top(r);
-    /* The line falls before more data lifts it again: a handler that reads only so much needs the new edge. */
+    /*
+     * The line falls before more data lifts it again: a handler that reads only so much needs the
+     * new edge.
+     */
     irq_update(s);
     if (!rx_at_trigger(r))
         rx_fill_if_listening(s);

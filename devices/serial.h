@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// 16550A UART (Texas Instruments PC16550D data sheet), as the PC wires it: eight ports, one interrupt gated by OUT2.
-// Thread: everything under the device lock.
+// 16550A UART (Texas Instruments PC16550D data sheet), as the PC wires it: eight ports, one
+// interrupt gated by OUT2. Thread: everything under the device lock.
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +23,8 @@ struct serial_config {
     uint16_t port; /* first of SERIAL_PORTS */
     struct irq_line irq;
     struct clock *clock;
-    struct chr *chr; /* NULL: nothing is plugged in; stays the caller's, who closes it after the device is gone */
+    /* NULL: nothing is plugged in. Stays the caller's, who closes it after the device is gone. */
+    struct chr *chr;
 };
 
 /* All that the guest can observe, directly or through later behaviour. */
@@ -31,10 +32,16 @@ struct serial_regs {
     uint8_t ier, fcr, lcr, mcr, msr, scr;
     uint8_t lsr; /* only the bits that stick until LSR is read: OE PE FE BI */
     uint16_t divisor;
-    /* Receiver FIFO: a ring. Each byte has its LSR error bits, and RX_FROM_LINE if it came from the backend. */
+    /*
+     * Receiver FIFO: a ring. Each byte has its LSR error bits, and RX_FROM_LINE if it came from
+     * the backend.
+     */
     uint8_t rx_data[SERIAL_FIFO], rx_flags[SERIAL_FIFO];
     uint8_t rx_head, rx_count;
-    /* Bytes that a FIFO reset during set-up took back from the FIFO; they are received anew before any other. */
+    /*
+     * Bytes that a FIFO reset during set-up took back from the FIFO; they are received anew
+     * before any other.
+     */
     uint8_t held[SERIAL_FIFO];
     uint8_t held_count;
     /* Bytes that the backend could not take yet, oldest first. Empty means THRE. */

@@ -3,10 +3,10 @@
 // vCPU threads and the one run loop. All vCPUs start, pause and end at a gate: `hold` closes it, each vCPU that notices goes there and waits.
 // hold is stored before the kick, and the loop looks at it after run() came back, so no request is missed.
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "src/vm.h"
 
@@ -29,30 +29,16 @@ static void *vcpu_main(void *arg)
     struct vm *vm = t->vm;
     struct vcpu *v = t->vcpu;
     struct vm_exit exit;
+    char name[16];
 
+    snprintf(name, sizeof name, "vcpu%u", v->id);
+    prctl(PR_SET_NAME, name);
     while (!atomic_load(&vm->hold) || pass_gate(vm)) {
         v->accel->ops->run(v, &exit);
         v->exits[exit.kind]++;
         exit_handle(vm, v, &exit);
     }
     return NULL;
-}
-
-static int start_thread(struct vcpu_thread *t)
-{
-    /* Signals for the process go to the event loop; a vCPU thread takes only its engine's kick. */
-    sigset_t all, before;
-    sigfillset(&all);
-    sigdelset(&all, SIGUSR1);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&t->thread, NULL, vcpu_main, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!rc) {
-        char name[16];
-        snprintf(name, sizeof name, "vcpu%u", t->vcpu->id);
-        pthread_setname_np(t->thread, name);
-    }
-    return rc;
 }
 
 int vcpus_start(struct vm *vm, struct err *err)
@@ -65,7 +51,8 @@ int vcpus_start(struct vm *vm, struct err *err)
         return err_set(err, ENOMEM, "out of memory for %u vCPU threads", vm->accel.nvcpus);
     for (unsigned i = 0; i < vm->accel.nvcpus; i++) {
         vm->threads[i] = (struct vcpu_thread){.vm = vm, .vcpu = &vm->vcpus[i]};
-        int rc = start_thread(&vm->threads[i]);
+        /* Signals that end the process are blocked already (vm.c) and stay so in this thread. */
+        int rc = pthread_create(&vm->threads[i].thread, NULL, vcpu_main, &vm->threads[i]);
         if (rc)
             return err_set_errno(err, rc, "-smp: start the thread of vCPU %u", i);
         vm->nthreads++;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The way into a character backend: see fdio.h.
-// The event loop reads ahead, so that escape keys work while the guest is busy, and stops when the ring is full: then
-// the writer at the other end waits, as on any full pipe. The watch is one-shot, because epoll reports a hung-up descriptor
-// for ever, asked or not. What epoll refuses (regular files) is read when the device asks.
-// A break has its place among the bytes: what came before it is delivered first.
+// The way into a character backend: see fdio.h. The event loop reads ahead, so that escape keys
+// work while the guest is busy, and stops when the ring is full: then the writer at the other end
+// waits, as on any full pipe. The watch is one-shot, because epoll reports a hung-up descriptor
+// for ever, asked or not. What epoll refuses (regular files) is read when the device asks. A
+// break has its place among the bytes: what came before it is delivered first.
 #include "devices/chr/fdio.h"
 
 #include <errno.h>

@@ -53,7 +53,10 @@ static short poll_now(const struct fd_handle *h, short events)
     return poll(&p, 1, 0) == 1 ? p.revents : 0;
 }
 
-/* May a write be tried? 0, -EAGAIN, or -EIO: a pty without peer takes bytes until its buffer is full, for nobody. */
+/*
+ * May a write be tried? 0, -EAGAIN, or -EIO: a pty without peer takes bytes until its buffer is
+ * full, for nobody.
+ */
 static int check_writable(const struct fd_handle *h)
 {
     if (h->mode != FD_PTY && h->mode != FD_POLLED)

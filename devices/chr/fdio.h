@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// Bytes through file descriptors that may not be ours alone and must never make us wait: what the stdio, file and pty
-// backends are made of.
+// Bytes through file descriptors that may not be ours alone and must never make us wait: what the
+// stdio, file and pty backends are made of.
 //
-// How waiting is avoided. O_NONBLOCK belongs to the open file description, and those of stdin and stdout are shared with
-// the shell and with whatever else writes to the same terminal or pipe; set there it would break them, and outlive us.
-// So a pipe or terminal is opened once more through /proc/self/fd, which gives a description of our own that may be
-// non-blocking (FD_OWN; FD_PTY is the same for a pty master, of which a write tells whether anybody is there). A socket has MSG_DONTWAIT. What epoll refuses (regular files, /dev/null) never waits (FD_FILE).
-// What remains (FD_POLLED: a terminal that belongs to another user after su, no /proc) is polled and written a little at
-// a time by the event loop alone, without a lock: were another process to fill the terminal in between, the loop would
-// wait a moment, the guest would not.
+// How waiting is avoided. O_NONBLOCK belongs to the open file description, and those of stdin and
+// stdout are shared with the shell and with whatever else writes to the same terminal or pipe;
+// set there it would break them, and outlive us. So a pipe or terminal is opened once more
+// through /proc/self/fd, which gives a description of our own that may be non-blocking (FD_OWN;
+// FD_PTY is the same for a pty master, of which a write tells whether anybody is there). A socket
+// has MSG_DONTWAIT. What epoll refuses (regular files, /dev/null) never waits (FD_FILE). What
+// remains (FD_POLLED: a terminal that belongs to another user after su, no /proc) is polled and
+// written a little at a time by the event loop alone, without a lock: were another process to
+// fill the terminal in between, the loop would wait a moment, the guest would not.
 //
-// Threads: the read, write and init calls under the device lock; fd work on the event loop, in between one leaf-like
-// mutex per direction (only the epoll set is touched under it). fini when the loop no longer runs.
+// Threads: the read, write and init calls under the device lock; fd work on the event loop; between
+// the two one mutex per direction, under which only log.h's lock is taken. fini when the loop no
+// longer runs.
 #pragma once
 
 #include <pthread.h>
@@ -32,7 +35,10 @@ struct fd_handle {
     size_t burst; /* FD_POLLED: most bytes that a positive poll makes room for */
 };
 
-/* Take a descriptor that is shared with others (stdin, stdout) for O_RDONLY or O_WRONLY use. -errno if it is closed. */
+/*
+ * Take a descriptor that is shared with others (stdin, stdout) for O_RDONLY or O_WRONLY use.
+ * -errno if it is closed.
+ */
 int fd_share(int fd, int access, struct fd_handle *out);
 
 /* Transfer without waiting: bytes moved, 0 for end of file, -EAGAIN, or another negative errno. */
@@ -41,7 +47,10 @@ ssize_t fd_write(const struct fd_handle *h, const uint8_t *buf, size_t len);
 
 #define FD_RING 65536u /* a power of two */
 
-/* The way out: straight to the descriptor while that takes it, else through a ring; a full ring holds the guest back. */
+/*
+ * The way out: straight to the descriptor while that takes it, else through a ring; a full ring
+ * holds the guest back.
+ */
 struct fd_out {
     const char *what; /* for messages: "serial output to stdout" */
     struct chr *chr;
@@ -71,8 +80,9 @@ void fd_out_fini(struct fd_out *out);
 
 /* How a backend shapes its input. On the event loop's thread, without locks. */
 struct fd_in_hooks {
-    int (*filter)(void *self, uint8_t byte); /* byte, FD_IN_BREAK or FD_IN_NOTHING; NULL: all pass */
-    bool (*may_read)(void *self);            /* false: not now, ask again soon; NULL: always */
+    /* What becomes of a byte: a byte, FD_IN_BREAK or FD_IN_NOTHING. NULL: all pass. */
+    int (*filter)(void *self, uint8_t byte);
+    bool (*may_read)(void *self); /* false: not now, ask again soon; NULL: always */
     void *self;
     bool retry; /* EIO comes and goes (pty without peer, terminal in other hands): try again soon */
 };

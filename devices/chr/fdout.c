@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The way out of a character backend: see fdio.h.
-// A byte is written by the caller at once when nothing waits before it and the descriptor cannot block; that is one
-// write(2) per byte of a polling guest, which costs less than waking the event loop and shows the byte soonest. Only
-// what was refused goes into the ring, which the event loop empties.
-// A hard error (full disk, reader gone) is told once; the bytes it met are dropped, later ones are tried again.
+// The way out of a character backend: see fdio.h. A byte is written by the caller at once when
+// nothing waits before it and the descriptor cannot block; that is one write(2) per byte of a
+// polling guest, which costs less than waking the event loop and shows the byte soonest. Only
+// what was refused goes into the ring, which the event loop empties. A hard error (full disk,
+// reader gone) is told once; the bytes it met are dropped, later ones are tried again.
 #include "devices/chr/fdio.h"
 
 #include <errno.h>
@@ -38,7 +38,10 @@ static void complain(struct fd_out *out, int errnum)
     log_warn("%s: %s; the guest's output is lost while this lasts", out->what, strerror(errnum));
 }
 
-/* Empty the ring as far as that goes without waiting. Lock held; FD_POLLED lets go of it, being the only one to empty. */
+/*
+ * Empty the ring as far as that goes without waiting. Lock held; FD_POLLED lets go of it, being
+ * the only one to empty.
+ */
 static void flush(struct fd_out *out)
 {
     bool unlocked = out->h.mode == FD_POLLED;
@@ -142,7 +145,10 @@ int fd_out_init(struct fd_out *out, const struct fd_handle *h, const struct chr_
     return 0;
 }
 
-/* Rounds without progress count towards giving up; a descriptor that claims to be ready but takes nothing is no excuse. */
+/*
+ * Rounds without progress count towards giving up; a descriptor that claims to be ready but takes
+ * nothing is no excuse.
+ */
 static void flush_for_good(struct fd_out *out)
 {
     const int round_ms = 20;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The serial line's output to a file, from its beginning; no input. Each byte is written as it comes, so the file is
-// complete whatever becomes of us. The path may name a fifo or terminal: those may be slow (see fdio.h), never in the way.
+// The serial line's output to a file, from its beginning; no input. Each byte is written as it
+// comes, so the file is complete whatever becomes of us. The path may name a fifo or terminal:
+// those may be slow (see fdio.h), never in the way.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

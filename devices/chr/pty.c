@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The serial line on a new pseudo-terminal; any terminal program may open its other end, leave and come back.
-// With nobody there, output goes nowhere, as on an unplugged cable. The kernel does not say when somebody opens the other
-// end: output notices at its next byte, input by looking four times a second.
-// The other end starts raw (no echo, no line editing); we hold no descriptor of it, else we could not see it closed.
+// The serial line on a new pseudo-terminal; any terminal program may open its other end, leave
+// and come back. With nobody there, output goes nowhere, as on an unplugged cable. The kernel
+// does not say when somebody opens the other end: output notices at its next byte, input by
+// looking four times a second. The other end starts raw (no echo, no line editing); we hold no
+// descriptor of it, else we could not see it closed.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

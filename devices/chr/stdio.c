@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The serial line on our own stdin and stdout (fdio.h says how these are read and written without waiting).
-// Only when stdin is a terminal does Ctrl-A open a command; a pipe or file is passed on byte for byte. Commands are
-// read ahead of the guest, so they work when it hangs, until FD_RING bytes of unread input lie before them.
-// While the process is in the terminal's background it leaves input alone (reading would stop it) and looks again now
-// and then.
+// The serial line on our own stdin and stdout (fdio.h says how these are read and written without
+// waiting). Only when stdin is a terminal does Ctrl-A open a command; a pipe or file is passed on
+// byte for byte. Commands are read ahead of the guest, so they work when it hangs, until FD_RING
+// bytes of unread input lie before them. While the process is in the terminal's background it
+// leaves input alone (reading would stop it) and looks again now and then.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -167,5 +167,6 @@ struct chr *chr_stdio_open(const char *arg, const struct chr_env *env, struct er
         return NULL;
     }
     in_use = true;
+    tty_claim();
     return &s->chr;
 }

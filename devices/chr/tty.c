@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The terminal on stdin: raw while the guest runs, as it was before on every way out (atexit, fatal signals, and who
-// calls tty_restore()). Ctrl-C and its like go to the guest (ISIG off). Output processing stays on, so that our own
-// messages, which end in a bare newline, do not run down the screen in steps; a guest's CR LF passes unharmed.
-// In the background nothing is changed: the terminal is another job's then, and asking would stop us (SIGTTOU).
+// The terminal on stdin: raw while the guest runs, as it was before on every way out (atexit,
+// fatal signals, and who calls tty_restore()). Ctrl-C and its like go to the guest (ISIG off).
+// Output processing stays on, so that our own messages, which end in a bare newline, do not run
+// down the screen in steps; a guest's CR LF passes unharmed. In the background nothing is
+// changed: the terminal is another job's then, and asking would stop us (SIGTTOU).
 #include "devices/chr/tty.h"
 
 #include <errno.h>
@@ -20,6 +21,12 @@
 static struct termios saved, raw;
 static atomic_bool wanted; /* saved and raw are valid, and nobody restored yet */
 static atomic_bool is_raw;
+static bool claimed; /* somebody reads keys */
+
+void tty_claim(void)
+{
+    claimed = true;
+}
 
 bool tty_in_foreground(int fd)
 {
@@ -88,7 +95,7 @@ static void make_raw_modes(void)
 int tty_raw(struct err *err)
 {
     static bool registered;
-    if (!isatty(STDIN_FILENO))
+    if (!claimed || !isatty(STDIN_FILENO))
         return 0;
     if (!registered) {
         registered = true;
@@ -100,7 +107,7 @@ int tty_raw(struct err *err)
     make_raw_modes();
     atomic_store(&wanted, true);
     if (!tty_in_foreground(STDIN_FILENO)) {
-        log_warn("in the background: the terminal is left alone until minivmm is in the foreground");
+        log_warn("in the background: terminal input waits until minivmm is in the foreground");
         return 0;
     }
     atomic_store(&is_raw, true); /* first: restoring what was not changed does no harm */

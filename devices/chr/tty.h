@@ -5,7 +5,16 @@
 
 #include <stdbool.h>
 
-/* False when the terminal belongs to another process group: reading it or changing its modes would stop us. */
+/*
+ * The stdio backend will read the terminal. Without it tty_raw() does nothing: keys would go
+ * nowhere, and Ctrl-C must go on ending the process.
+ */
+void tty_claim(void);
+
+/*
+ * False when the terminal belongs to another process group: reading it or changing its modes
+ * would stop us.
+ */
 bool tty_in_foreground(int fd);
 
 /* Back in the foreground: go raw again if tty_raw() was ever asked for. */

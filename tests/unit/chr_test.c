@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Character backends over pipes, sockets, files and pseudo-terminals, and the terminal's modes on every way out.
+// Character backends over pipes, sockets, files and pseudo-terminals, and the terminal's modes on
+// every way out.
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "chr.h"
+#include "devices/chr/tty.h"
 #include "log.h"
 
 #define DEADLINE_ROUNDS 1000 /* of 10 ms: only a broken test waits that long */
@@ -860,10 +862,12 @@ enum way_out { BY_RESTORE, BY_EXIT, BY_ABORT, BY_TERM, BY_ILL, WAYS_OUT };
 
 static _Noreturn void leave(enum way_out way)
 {
-    signal(SIGABRT, SIG_DFL); /* Check and sanitizers have their own; tty.c takes over defaults only */
+    /* Check and sanitizers have handlers of their own; tty.c takes over defaults only. */
+    signal(SIGABRT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGILL, SIG_DFL);
     struct err err = {0};
+    tty_claim();
     if (tty_raw(&err))
         _exit(9);
     char c;
@@ -923,6 +927,27 @@ START_TEST(tty_is_raw_meanwhile_and_restored_on_every_way_out)
 }
 END_TEST
 
+/* Ctrl-C must end a machine that nobody can type to. */
+START_TEST(tty_stays_as_it_is_unless_stdio_is_in_use)
+{
+    struct err err = {0};
+    struct termios before, after;
+    terminal_stdio();
+    ck_assert_int_eq(tcgetattr(0, &before), 0);
+    before.c_lflag |= ISIG | ICANON;
+    ck_assert_int_eq(tcsetattr(0, TCSANOW, &before), 0);
+    open_chr("none");
+    ck_assert_int_eq(tty_raw(&err), 0);
+    ck_assert_int_eq(tcgetattr(0, &after), 0);
+    ck_assert_uint_eq(after.c_lflag, before.c_lflag);
+    chr_close(chr);
+    open_chr("stdio");
+    ck_assert_int_eq(tty_raw(&err), 0);
+    ck_assert_int_eq(tcgetattr(0, &after), 0);
+    ck_assert_uint_eq(after.c_lflag & ISIG, 0);
+}
+END_TEST
+
 START_TEST(tty_raw_needs_no_terminal)
 {
     struct err err = {0};
@@ -932,7 +957,10 @@ START_TEST(tty_raw_needs_no_terminal)
 }
 END_TEST
 
-/* In the session of a terminal, a job in its background: modes stay, nothing stops, nothing is read. */
+/*
+ * In the session of a terminal, a job in its background: modes stay, nothing stops, nothing is
+ * read.
+ */
 static int run_background_job(int slave)
 {
     int status;
@@ -1024,6 +1052,7 @@ int main(void)
     tcase_add_test(tc, pty_stuck_peer_holds_back_and_loses_nothing);
     tcase_add_loop_test(tc, tty_is_raw_meanwhile_and_restored_on_every_way_out, 0, WAYS_OUT);
     tcase_add_test(tc, tty_raw_needs_no_terminal);
+    tcase_add_test(tc, tty_stays_as_it_is_unless_stdio_is_in_use);
     tcase_add_test(tc, tty_background_job_leaves_the_terminal_alone);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

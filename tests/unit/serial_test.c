@@ -230,7 +230,8 @@ END_TEST
 START_TEST(serial_refuses_taken_ports)
 {
     struct err err = {0};
-    struct serial_config cfg = {.name = "com9", .pio = &pio, .port = COM1_PORT + 4, .clock = &guest_clock};
+    struct serial_config cfg = {
+        .name = "com9", .pio = &pio, .port = COM1_PORT + 4, .clock = &guest_clock};
     ck_assert_ptr_null(serial_create(&cfg, &err));
     ck_assert_ptr_nonnull(strstr(err.msg, "com1"));
     ck_assert_ptr_nonnull(strstr(err.msg, "com9"));
@@ -946,8 +947,10 @@ START_TEST(serial_survives_random_accesses)
 }
 END_TEST
 
-/* Whatever the guest does to the port, short of discarding it under a listening driver or in loopback, input that it
- * reads is the line's, in order and without a gap. */
+/*
+ * Whatever the guest does to the port, short of discarding it under a listening driver or in
+ * loopback, input that it reads is the line's, in order and without a gap.
+ */
 START_TEST(serial_set_up_noise_never_loses_input)
 {
     static uint8_t data[60000];

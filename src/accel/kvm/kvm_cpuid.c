@@ -177,18 +177,27 @@ static void set_ids(struct kvm_cpuid2 *c, unsigned id)
     }
 }
 
-/* Registers that this KVM does not have are skipped one by one: KVM_SET_MSRS stops at the first it refuses. */
+/* KVM_SET_MSRS stops at the first register it refuses; that one is passed over. */
 static void set_boot_msrs(int fd)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(boot_msrs); i++) {
-        union {
-            struct kvm_msrs list;
-            uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
-        } msr = {.list.nmsrs = 1};
-        msr.list.entries[0].index = boot_msrs[i].index;
-        msr.list.entries[0].data = boot_msrs[i].value;
-        if (kvm_ioctl(fd, KVM_SET_MSRS, &msr) != 1)
-            log_msg(LOG_ACCEL, "kvm: MSR %#x not set (%s)", boot_msrs[i].index, boot_msrs[i].why);
+    union {
+        struct kvm_msrs list;
+        uint8_t room[sizeof(struct kvm_msrs) + ARRAY_LEN(boot_msrs) * sizeof(struct kvm_msr_entry)];
+    } msr;
+    for (unsigned done = 0; done < ARRAY_LEN(boot_msrs);) {
+        unsigned left = ARRAY_LEN(boot_msrs) - done;
+        memset(&msr, 0, sizeof msr);
+        msr.list.nmsrs = left;
+        for (unsigned i = 0; i < left; i++) {
+            msr.list.entries[i].index = boot_msrs[done + i].index;
+            msr.list.entries[i].data = boot_msrs[done + i].value;
+        }
+        int n = kvm_ioctl(fd, KVM_SET_MSRS, &msr);
+        done += n > 0 ? (unsigned)n : 0;
+        if (n < (int)left) {
+            log_msg(LOG_ACCEL, "kvm: MSR %#x not set (%s)", boot_msrs[done].index, boot_msrs[done].why);
+            done++;
+        }
     }
 }
 
