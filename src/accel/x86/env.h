@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// What surrounds the CPU, as functions: the engine fills this in, tests put fakes. All called on the vCPU's thread, which holds no lock.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gmem.h"
+
+struct x86_cpu;
+
+struct x86_env {
+    struct gmem *gmem;
+    void *opaque;
+    uint64_t (*io_read)(void *opaque, uint16_t port, unsigned size);
+    void (*io_write)(void *opaque, uint16_t port, unsigned size, uint64_t val);
+    uint64_t (*mmio_read)(void *opaque, gpa_t gpa, unsigned size);
+    void (*mmio_write)(void *opaque, gpa_t gpa, unsigned size, uint64_t val);
+    uint64_t (*tsc)(void *opaque);
+    /* Local APIC as CR8 and MSRs see it. -1: #GP. */
+    int (*apic_msr_read)(void *opaque, unsigned cpu, uint32_t msr, uint64_t *val);
+    int (*apic_msr_write)(void *opaque, unsigned cpu, uint32_t msr, uint64_t val);
+    uint64_t (*cr8_read)(void *opaque, unsigned cpu);
+    void (*cr8_write)(void *opaque, unsigned cpu, uint64_t val);
+    /* True when the physical page holds decoded code: its write tags stay out of the TLB, and writes call code_written. */
+    bool (*page_has_code)(void *opaque, gpa_t page);
+    void (*code_written)(void *opaque, gpa_t gpa, unsigned len);
+    /* Linear-to-physical mapping of code may have changed (TLB flush, INVLPG, CR3, mode): cached lookups by linear address are void. */
+    void (*code_mapping_changed)(void *opaque);
+    /* Physical address bits of the model (CPUID 0x80000008). */
+    unsigned phys_bits;
+};

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//
+// One decoded x86 instruction, as the decoder makes it and as every operation function takes it. The decoder is pure: bytes and mode in,
+// struct insn out. An engine may keep decoded instructions as long as the bytes stay the same; nothing in here depends on where
+// the instruction lies, except that branches and rip-relative operands are relative to its end.
+// Encoding: SDM vol. 2 chapter 2 and appendix A; APM vol. 3 chapter 1.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct x86_cpu;
+struct insn;
+
+/* One operation. Faults leave by x86_raise (longjmp), before anything architectural changed. */
+typedef void x86_op(struct x86_cpu *cpu, const struct insn *i);
+
+enum x86_mode { X86_MODE16, X86_MODE32, X86_MODE64 }; /* CS.D and CS.L: real and v8086 are MODE16 */
+
+/* Numbers beyond the 16 general registers, for base and index. */
+#define REG_NONE 16 /* reads as zero */
+#define REG_RIP 17  /* address of the end of this instruction */
+
+enum insn_flag {
+    INSN_MEM = 1 << 0,      /* the r/m operand is memory: base, index, scale, disp, seg say where */
+    INSN_LOCK = 1 << 1,
+    INSN_REP = 1 << 2,      /* F3: REP or REPE */
+    INSN_REPNE = 1 << 3,    /* F2 */
+    INSN_REX = 1 << 4,      /* any REX prefix: byte registers 4-7 are SPL..DIL, else AH..BH */
+    INSN_REXW = 1 << 5,     /* REX.W or VEX.W */
+    INSN_VEX = 1 << 6,
+    INSN_VEX_L = 1 << 7,    /* 256 bits */
+    INSN_OPSIZE = 1 << 8,   /* a 66 prefix was there (also when it selected the opcode) */
+    INSN_SEGPREFIX = 1 << 9, /* an effective segment override */
+    INSN_ENDS_BLOCK = 1 << 10, /* may change rip other than to the next instruction, or change what later bytes mean (mode, paging) */
+    INSN_COND_END = 1 << 11,   /* conditional branch (a subset of ENDS_BLOCK) */
+};
+
+struct insn {
+    x86_op *op;      /* never NULL: what cannot be decoded is op_ud (raises #UD) or op_long (15-byte limit: #GP) */
+    int64_t imm;     /* immediate, sign- or zero-extended as the instruction says; branch displacement; far offset (selector in imm2) */
+    int32_t disp;    /* of the memory operand; for moffs the low half, see imm */
+    uint16_t flags;  /* enum insn_flag */
+    uint16_t imm2;   /* ENTER's level, far selector, EXTRQ's second byte */
+    uint16_t id;     /* row of the opcode table: for printing, statistics and specialisation */
+    uint8_t len;     /* bytes, 1 to 15 */
+    uint8_t opsize;  /* effective operand size in bytes: 1, 2, 4, 8; vectors 16 or 32 */
+    uint8_t adsize;  /* effective address size in bytes: 2, 4, 8 */
+    uint8_t reg;     /* ModRM.reg, or the register in the opcode byte; 0-15 */
+    uint8_t rm;      /* ModRM.rm as a register when !INSN_MEM; 0-15 */
+    uint8_t vvvv;    /* VEX.vvvv, 0-15 */
+    uint8_t base, index, scale; /* scale: shift count 0-3 */
+    uint8_t seg;     /* enum cpu_sreg of the memory operand, default or override; of string source too */
+    uint8_t opcode;  /* last opcode byte: condition in its low nibble for Jcc, SETcc, CMOVcc; low bits for shifts */
+    uint8_t modrm;   /* as it stands, where there is one */
+};
+
+/*
+ * Decode one instruction from at most 15 bytes. `avail` is how many bytes are readable from there on (1 to 15): returns the length, or 0 when
+ * more bytes than `avail` are needed (the caller fetches further, which may fault). Undefined and over-long encodings decode to an instruction
+ * whose op raises the fault, with the length seen so far.
+ */
+unsigned x86_decode(struct insn *out, const uint8_t *bytes, unsigned avail, enum x86_mode mode);
+
+/* Mnemonic of a table row, lower case, for traces. */
+const char *x86_insn_name(const struct insn *i);
