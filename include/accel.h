@@ -4,10 +4,13 @@
 // never learn which engine it is. One flat const table per engine, chosen from an explicit list in src/accel/accel.c.
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bus.h"
+#include "clock.h"
 #include "cpu_state.h"
 #include "doorbell.h"
 #include "err.h"
@@ -85,6 +88,14 @@ struct accel {
     const struct accel_ops *ops;
     struct gmem *gmem;
     struct evloop *loop;
+
+    /* For engines that answer exits inside run(): the device lock, buses and time of the machine; `io` takes the lock and answers a PIO or
+     * MMIO exit as the run loop would. */
+    pthread_mutex_t *lock;
+    struct bus *pio, *mmio;
+    struct clock *clock;
+    void (*io)(void *opaque, struct vcpu *v, struct vm_exit *exit);
+    void *io_opaque;
     struct vcpu *vcpus;       /* nvcpus of them, ids 0 up; owned by the machine */
     unsigned nvcpus;
     struct intc *intc;        /* set by vm_init of engines with IRQCHIP */

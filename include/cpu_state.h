@@ -23,6 +23,25 @@ struct cpu_table {
     uint16_t limit;
 };
 
+/* Model-specific registers that have state of their own (FS and GS base, EFER and APIC_BASE are elsewhere). */
+struct cpu_msrs {
+    uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint64_t pat, misc_enable, tsc_adjust, xss, spec_ctrl, mcg_status, debugctl;
+    uint64_t mtrr_def_type, mtrr_fix[11], mtrr_var[16]; /* var: base, mask, base, mask ... */
+};
+
+/* x87 as FNSAVE tells it: ST(0) to ST(7), status with TOP, one tag bit per physical register (1 = empty). */
+struct cpu_x87 {
+    struct {
+        uint64_t mantissa;
+        uint16_t sign_exp;
+    } st[8];
+    uint16_t control, status, opcode, cs, ds;
+    uint8_t empty;
+    uint64_t ip, dp;
+};
+
 enum cpu_run { CPU_RUNNING, CPU_HALTED, CPU_WAIT_FOR_SIPI };
 
 struct cpu_state {
@@ -31,6 +50,14 @@ struct cpu_state {
     struct cpu_table gdt, idt;
     uint64_t cr0, cr2, cr3, cr4, cr8, efer, apic_base;
     enum cpu_run run;
+
+    /* What engine kvm does not convert yet; software engines do. */
+    uint64_t xcr0, dr[8]; /* 6 and 7 are DR6, DR7 */
+    struct cpu_msrs msr;
+    struct cpu_x87 x87;
+    uint64_t ymm[16][4];
+    uint32_t mxcsr;
+    bool interrupt_shadow, nmi_blocked, nmi_pending;
 };
 
 /* State after power-on or RESET: real mode at F000:FFF0. The bootstrap processor runs, the others wait for SIPI. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Reset values and text form of the architectural CPU state. SDM vol. 3 table 10-1 (state after
-// power-up, RESET, INIT). Left out: x87, SSE, debug and model-specific registers, which struct
-// cpu_state does not hold.
+// power-up, RESET, INIT). Memory types are as firmware would have left them: MTRRs on, all of memory
+// write-back, since no firmware runs here.
 #include "cpu_state.h"
 
 #include <stdarg.h>
@@ -34,6 +34,11 @@ void cpu_state_reset(struct cpu_state *cpu, bool bootstrap)
         .cr0 = 0x60000010, /* cache disabled, not write-through, x87 present */
         .apic_base = APIC_BASE_RESET | APIC_BASE_ENABLE | (bootstrap ? APIC_BASE_BSP : 0),
         .run = bootstrap ? CPU_RUNNING : CPU_WAIT_FOR_SIPI,
+        .xcr0 = 1,
+        .dr = {[6] = 0xffff0ff0, [7] = 0x400},
+        .msr = {.pat = 0x0007040600070406, .misc_enable = 1, .mtrr_def_type = 0x806},
+        .x87 = {.control = 0x40},
+        .mxcsr = 0x1f80,
     };
     for (unsigned i = 0; i < SEGS; i++)
         cpu->seg[i] = reset_data;

@@ -35,7 +35,11 @@ enum { CR0_PE = 1u << 0, CR0_MP = 1u << 1, CR0_EM = 1u << 2, CR0_TS = 1u << 3, C
 enum { CR4_VME = 1u << 0, CR4_PVI = 1u << 1, CR4_TSD = 1u << 2, CR4_DE = 1u << 3, CR4_PSE = 1u << 4, CR4_PAE = 1u << 5, CR4_MCE = 1u << 6,
        CR4_PGE = 1u << 7, CR4_PCE = 1u << 8, CR4_OSFXSR = 1u << 9, CR4_OSXMMEXCPT = 1u << 10, CR4_UMIP = 1u << 11, CR4_LA57 = 1u << 12,
        CR4_FSGSBASE = 1u << 16, CR4_PCIDE = 1u << 17, CR4_OSXSAVE = 1u << 18, CR4_SMEP = 1u << 20, CR4_SMAP = 1u << 21 };
-enum { EFER_SCE = 1u << 0, EFER_LME = 1u << 8, EFER_LMA = 1u << 10, EFER_NXE = 1u << 11 };
+enum { EFER_SCE = 1u << 0, EFER_LME = 1u << 8, EFER_LMA = 1u << 10, EFER_NXE = 1u << 11, EFER_FFXSR = 1u << 14 };
+
+/* DR6 (which breakpoint; why) and DR7. Bits 16-31 of DR6 but 16 read as one, as does bit 10 of DR7. */
+enum { DR6_BD = 1u << 13, DR6_BS = 1u << 14, DR6_BT = 1u << 15, DR6_ONES = 0xffff0ff0u };
+enum { DR7_ENABLES = 0xff, DR7_GD = 1u << 13, DR7_ONES = 1u << 10 };
 
 /*
  * Arithmetic flags are lazy: two words from which each flag follows (flags.h has the formulas and the setters). `result` is the result sign-extended to
@@ -47,6 +51,8 @@ struct lazy_flags {
     uint64_t carry;
 };
 
+typedef long long vec_half __attribute__((vector_size(16), may_alias)); /* what SSE intrinsics take */
+
 union vec_reg { /* YMM register; XMM is the low half */
     uint8_t u8[32];
     uint16_t u16[16];
@@ -54,6 +60,7 @@ union vec_reg { /* YMM register; XMM is the low half */
     uint64_t u64[4];
     float f32[8];
     double f64[4];
+    vec_half x[2];
 } __attribute__((aligned(32)));
 
 /* x87: 80-bit registers as they lie in memory. MMX registers are the mantissas (SDM vol. 1 section 9.2). */
@@ -89,12 +96,6 @@ struct x86_dtable {
     uint16_t limit;
 };
 
-/* Model-specific registers that have state (msr.c knows the numbers). */
-struct x86_msrs {
-    uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, sysenter_cs, sysenter_esp, sysenter_eip, pat, misc_enable, mtrr_def_type,
-        mtrr_cap, mtrr_fix[11], mtrr_var[16], tsc_adjust, xss, spec_ctrl, mcg_status, debugctl;
-};
-
 struct x86_env; /* what surrounds the CPU: memory, buses, clock, APIC; env.h */
 
 struct x86_cpu {
@@ -108,11 +109,14 @@ struct x86_cpu {
     uint32_t flat_segs;         /* bit per segment: no limit or type check can fail for ordinary reads and writes (or 64-bit mode) */
     uint64_t address_mask;      /* of linear addresses: 32 bits outside 64-bit mode (A20 is always on) */
     uint64_t tlb_context;       /* or-ed into tags: address space, privilege (mmu.h) */
-    struct tlb_entry *tlb;
+    struct tlb_entry *tlb;      /* owned by `mmu` */
     atomic_uint attention;      /* non-zero: leave the fast loop and look (interrupt, kick, timer, stop) */
     uint8_t cpl;
     uint8_t mode;               /* enum x86_mode */
-    bool interrupt_shadow;      /* after STI, MOV SS, POP SS: for one instruction */
+    bool fp_live;               /* the host's MXCSR is this vCPU's (vec.h) */
+    uint32_t vec_blocked;       /* enum vec_need: vector instructions that have to fault (vec.h) */
+    bool interrupt_shadow;      /* after STI, MOV SS, POP SS: for one instruction; the engine clears it after that */
+    bool debug_shadow;          /* after MOV SS, POP SS: no debug trap either */
     bool halted;
     bool wait_for_sipi;
 
@@ -121,11 +125,12 @@ struct x86_cpu {
     struct x86_dtable gdt, idt;
     uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
     uint64_t dr[8];             /* 6 and 7 are DR6, DR7 */
-    struct x86_msrs msr;
+    struct cpu_msrs msr;       /* those with state (msr.c knows the numbers) */
     uint64_t apic_base;
 
     /* --- x87, vectors --- */
     union vec_reg ymm[16];
+    union vec_reg vec_scratch;  /* memory operands and results on their way (vec.h) */
     uint32_t mxcsr;
     struct x87_state x87;
 
@@ -136,15 +141,17 @@ struct x86_cpu {
         uint8_t vector;
         bool has_error;
         uint32_t error;
-        bool soft;              /* INT n, INT3, INTO: saved rip is the next instruction */
+        bool trap;              /* reported after the instruction: saved rip is next_rip */
     } exception;
+    uint8_t event_ext;          /* while an event is delivered: 1 sets EXT in the error codes of faults met on the way */
     bool nmi_pending, nmi_blocked;
-    bool single_step_trap;      /* #DB after this instruction (TF, DR6.BS) */
-    uint32_t pending_db;        /* DR6 bits of breakpoints hit by this instruction */
+    uint32_t pending_db;        /* DR6 bits for a #DB after this instruction: data and I/O breakpoints, task switch */
     bool shutdown;              /* triple fault */
 
+    struct mmu *mmu;            /* translation caches (mmu.c) */
     unsigned id;
     uint64_t icount;            /* instructions retired */
+    uint64_t random_state;      /* of RDRAND and RDSEED: seeded by the engine */
     struct x86_env *env;
 };
 

@@ -26,8 +26,15 @@ struct x86_env {
     /* True when the physical page holds decoded code: its write tags stay out of the TLB, and writes call code_written. */
     bool (*page_has_code)(void *opaque, gpa_t page);
     void (*code_written)(void *opaque, gpa_t gpa, unsigned len);
-    /* Linear-to-physical mapping of code may have changed (TLB flush, INVLPG, CR3, mode): cached lookups by linear address are void. */
+    /*
+     * Engines that look code up by linear address must have cpu->tlb_context in the key: it changes with address space, privilege and
+     * TLB flushes, and a number is not used for anything else until this call. Called when such lookups are void nonetheless: INVLPG,
+     * and when context numbers begin anew.
+     */
     void (*code_mapping_changed)(void *opaque);
-    /* Physical address bits of the model (CPUID 0x80000008). */
-    unsigned phys_bits;
+    /* The processor model (cpuid.c). */
+    unsigned phys_bits; /* 36 to 52; 40 is what the model of today has */
+    unsigned ncpus;
+    uint64_t tsc_hz;
+    bool x2apic, tsc_deadline; /* the local APIC behind apic_msr_* has them */
 };

@@ -107,3 +107,7 @@ static inline uint64_t rflags_get(const struct x86_cpu *cpu)
 {
     return (cpu->rflags & ~(uint64_t)FL_ARITH) | flags_get(cpu) | 2;
 }
+
+/* Flags that are undefined after `i`, and whether its result is; to be asked before it runs (undefined.c). */
+uint32_t x86_undefined_flags(const struct x86_cpu *cpu, const struct insn *i);
+bool x86_undefined_result(const struct x86_cpu *cpu, const struct insn *i);

@@ -24,27 +24,30 @@ enum x86_mode { X86_MODE16, X86_MODE32, X86_MODE64 }; /* CS.D and CS.L: real and
 enum insn_flag {
     INSN_MEM = 1 << 0,      /* the r/m operand is memory: base, index, scale, disp, seg say where */
     INSN_LOCK = 1 << 1,
-    INSN_REP = 1 << 2,      /* F3: REP or REPE */
-    INSN_REPNE = 1 << 3,    /* F2 */
+    INSN_REP = 1 << 2,      /* F3: REP or REPE, also when it selected the opcode */
+    INSN_REPNE = 1 << 3,    /* F2; of the two the last one alone is set */
     INSN_REX = 1 << 4,      /* any REX prefix: byte registers 4-7 are SPL..DIL, else AH..BH */
     INSN_REXW = 1 << 5,     /* REX.W or VEX.W */
     INSN_VEX = 1 << 6,
-    INSN_VEX_L = 1 << 7,    /* 256 bits */
+    INSN_VEX_L = 1 << 7,    /* 256 bits: opsize is 32. Clear on scalar forms, where L is ignored */
     INSN_OPSIZE = 1 << 8,   /* a 66 prefix was there (also when it selected the opcode) */
     INSN_SEGPREFIX = 1 << 9, /* an effective segment override */
-    INSN_ENDS_BLOCK = 1 << 10, /* may change rip other than to the next instruction, or change what later bytes mean (mode, paging) */
+    INSN_ENDS_BLOCK = 1 << 10, /* may change rip other than to the next instruction, or what
+                                * later bytes mean (mode, paging), or touches devices */
     INSN_COND_END = 1 << 11,   /* conditional branch (a subset of ENDS_BLOCK) */
+    INSN_VSIB = 1 << 12,       /* gather: index is a vector register (0-15), never REG_NONE */
 };
 
 struct insn {
-    x86_op *op;      /* never NULL: what cannot be decoded is op_ud (raises #UD) or op_long (15-byte limit: #GP) */
-    int64_t imm;     /* immediate, sign- or zero-extended as the instruction says; branch displacement; far offset (selector in imm2) */
-    int32_t disp;    /* of the memory operand; for moffs the low half, see imm */
+    x86_op *op;      /* never NULL: what cannot be decoded is op_ud (raises #UD) or op_too_long (15-byte limit: #GP) */
+    int64_t imm;     /* immediate, sign- or zero-extended as ops.h says; branch displacement; far
+                      * offset (selector in imm2); moffs */
+    int32_t disp;    /* of the memory operand */
     uint16_t flags;  /* enum insn_flag */
-    uint16_t imm2;   /* ENTER's level, far selector, EXTRQ's second byte */
+    uint16_t imm2;   /* ENTER's level, far selector, segment register of LDS to LGS */
     uint16_t id;     /* row of the opcode table: for printing, statistics and specialisation */
     uint8_t len;     /* bytes, 1 to 15 */
-    uint8_t opsize;  /* effective operand size in bytes: 1, 2, 4, 8; vectors 16 or 32 */
+    uint8_t opsize;  /* effective operand size in bytes: 1, 2, 4, 8; x87 10; vectors 16 or 32 */
     uint8_t adsize;  /* effective address size in bytes: 2, 4, 8 */
     uint8_t reg;     /* ModRM.reg, or the register in the opcode byte; 0-15 */
     uint8_t rm;      /* ModRM.rm as a register when !INSN_MEM; 0-15 */

@@ -36,9 +36,10 @@ static inline gva_t insn_linear(struct x86_cpu *cpu, const struct insn *i, unsig
 
 /* --- access by linear address; user-mode rights by CPL --- */
 
+/* The lowest index bit is the lowest page bit alone, so that neighbouring pages never share an entry: tlb_want depends on it. */
 static inline struct tlb_entry *tlb_at(const struct x86_cpu *cpu, gva_t va)
 {
-    return &cpu->tlb[(va >> 12 ^ va >> (12 + TLB_BITS)) & (TLB_SIZE - 1)];
+    return &cpu->tlb[((va >> 12) + (va >> (12 + TLB_BITS)) * 2) & (TLB_SIZE - 1)];
 }
 
 /* Tag that an aligned-enough access of `size` must match: an access that crosses a page never does. */

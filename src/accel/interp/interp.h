@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+//
+// The interpreter engine's door.
+#pragma once
+
+#include "accel.h"
+
+extern const struct accel_ops interp_accel;

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+//
+// What surrounds the interpreter's CPUs: ports and memory-mapped devices through the machine's exit handlers, the local APIC, time, and the
+// news of written code.
+#include <errno.h>
+#include <stdlib.h>
+
+#include "src/accel/interp/interp_priv.h"
+#include "src/accel/x86/vec.h"
+#include "util.h"
+
+/* The time stamp counter counts nanoseconds of guest time. */
+#define TSC_HZ NS_PER_S
+
+/* Devices answer through the very same handlers as for engines that exit for it. */
+static void answer(struct interp *in, struct vm_exit *exit)
+{
+    struct interp_cpu *c = in->current;
+    vec_fp_release(&c->cpu);
+    c->vcpu->exits[exit->kind]++;
+    in->a->io(in->a->io_opaque, c->vcpu, exit);
+}
+
+static uint64_t io_read(void *opaque, uint16_t port, unsigned size)
+{
+    uint64_t val = 0;
+    struct vm_exit exit = {.kind = EXIT_PIO, .pio = {.port = port, .size = (uint8_t)size, .count = 1, .data = &val}};
+    answer(opaque, &exit);
+    return val;
+}
+
+static void io_write(void *opaque, uint16_t port, unsigned size, uint64_t val)
+{
+    struct vm_exit exit = {
+        .kind = EXIT_PIO,
+        .pio = {.port = port, .size = (uint8_t)size, .write = true, .count = 1, .data = &val},
+    };
+    answer(opaque, &exit);
+}
+
+static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned size)
+{
+    struct interp *in = opaque;
+    struct interp_cpu *c = in->current;
+    uint64_t val = 0;
+    if (lapic_claims(c->lapic, gpa)) {
+        pthread_mutex_lock(in->a->lock);
+        val = lapic_mmio_read(c->lapic, (unsigned)(gpa & (APIC_PAGE - 1)), size);
+        pthread_mutex_unlock(in->a->lock);
+        return val;
+    }
+    struct vm_exit exit = {.kind = EXIT_MMIO, .mmio = {.addr = gpa, .size = (uint8_t)size, .data = &val}};
+    answer(in, &exit);
+    return val;
+}
+
+static void mmio_write(void *opaque, gpa_t gpa, unsigned size, uint64_t val)
+{
+    struct interp *in = opaque;
+    struct interp_cpu *c = in->current;
+    if (lapic_claims(c->lapic, gpa)) {
+        pthread_mutex_lock(in->a->lock);
+        lapic_mmio_write(c->lapic, (unsigned)(gpa & (APIC_PAGE - 1)), size, val);
+        pthread_mutex_unlock(in->a->lock);
+        return;
+    }
+    struct vm_exit exit = {
+        .kind = EXIT_MMIO,
+        .mmio = {.addr = gpa, .size = (uint8_t)size, .write = true, .data = &val},
+    };
+    answer(in, &exit);
+}
+
+static uint64_t tsc(void *opaque)
+{
+    const struct interp *in = opaque;
+    return clock_now_ns(in->a->clock);
+}
+
+static int apic_msr_read(void *opaque, unsigned cpu, uint32_t msr, uint64_t *val)
+{
+    struct interp *in = opaque;
+    pthread_mutex_lock(in->a->lock);
+    int rc = lapic_msr_read(in->cpus[cpu]->lapic, msr, val);
+    pthread_mutex_unlock(in->a->lock);
+    return rc;
+}
+
+static int apic_msr_write(void *opaque, unsigned cpu, uint32_t msr, uint64_t val)
+{
+    struct interp *in = opaque;
+    pthread_mutex_lock(in->a->lock);
+    int rc = lapic_msr_write(in->cpus[cpu]->lapic, msr, val);
+    pthread_mutex_unlock(in->a->lock);
+    return rc;
+}
+
+static uint64_t cr8_read(void *opaque, unsigned cpu)
+{
+    struct interp *in = opaque;
+    pthread_mutex_lock(in->a->lock);
+    uint64_t val = lapic_cr8_read(in->cpus[cpu]->lapic);
+    pthread_mutex_unlock(in->a->lock);
+    return val;
+}
+
+static void cr8_write(void *opaque, unsigned cpu, uint64_t val)
+{
+    struct interp *in = opaque;
+    pthread_mutex_lock(in->a->lock);
+    lapic_cr8_write(in->cpus[cpu]->lapic, val);
+    pthread_mutex_unlock(in->a->lock);
+}
+
+static bool page_has_code(void *opaque, gpa_t page)
+{
+    const struct interp *in = opaque;
+    return icache_page_has_code(&in->icache, page);
+}
+
+static void code_written(void *opaque, gpa_t gpa, unsigned len)
+{
+    struct interp *in = opaque;
+    icache_written(&in->icache, gpa, len);
+}
+
+static void code_mapping_changed(void *opaque)
+{
+    struct interp *in = opaque;
+    in->mapping_generation++;
+}
+
+/* A device wrote to RAM, on whatever thread holds the device lock. Decoded code of those bytes is dropped by the engine's own thread. */
+static void dma_wrote(void *opaque, gpa_t pa, uint64_t len)
+{
+    struct interp *in = opaque;
+    bool code = false;
+    for (gpa_t page = pa & ~0xfffull; page < pa + len && !code; page += 0x1000)
+        code = icache_page_has_code(&in->icache, page);
+    if (!code)
+        return;
+    pthread_mutex_lock(&in->dma_lock);
+    if (in->ndma < DMA_QUEUE) {
+        in->dma[in->ndma].pa = pa;
+        in->dma[in->ndma++].len = len;
+    } else {
+        in->dma_overflow = true;
+    }
+    pthread_mutex_unlock(&in->dma_lock);
+    for (unsigned i = 0; i < in->ncpus; i++)
+        interp_wake(in->cpus[i], ATT_DMA);
+}
+
+void interp_wake(struct interp_cpu *c, unsigned attention)
+{
+    struct interp *in = c->in;
+    atomic_fetch_or(&c->cpu.attention, attention);
+    pthread_mutex_lock(&in->sleep_lock);
+    in->wake_flag = true;
+    pthread_cond_signal(&in->woken);
+    pthread_mutex_unlock(&in->sleep_lock);
+}
+
+/* --- what local APICs tell --- */
+
+static void on_wake(void *opaque, unsigned cpu)
+{
+    struct interp *in = opaque;
+    interp_wake(in->cpus[cpu], ATT_IRQ);
+}
+
+static void on_init(void *opaque, unsigned cpu)
+{
+    struct interp *in = opaque;
+    interp_wake(in->cpus[cpu], ATT_INIT);
+}
+
+static void on_sipi(void *opaque, unsigned cpu, uint8_t vector)
+{
+    struct interp *in = opaque;
+    atomic_store(&in->cpus[cpu]->sipi_vector, vector);
+    interp_wake(in->cpus[cpu], ATT_SIPI);
+}
+
+static void on_nmi(void *opaque, unsigned cpu)
+{
+    struct interp *in = opaque;
+    interp_wake(in->cpus[cpu], ATT_NMI);
+}
+
+static uint64_t tsc_to_ns(void *opaque, unsigned cpu, uint64_t val)
+{
+    const struct interp *in = opaque;
+    return val - in->cpus[cpu]->cpu.msr.tsc_adjust;
+}
+
+static uint64_t tsc_from_ns(void *opaque, unsigned cpu, uint64_t ns)
+{
+    const struct interp *in = opaque;
+    return ns + in->cpus[cpu]->cpu.msr.tsc_adjust;
+}
+
+int interp_env_init(struct interp *in, struct err *err)
+{
+    struct accel *a = in->a;
+    in->env = (struct x86_env){
+        .gmem = a->gmem,
+        .opaque = in,
+        .io_read = io_read,
+        .io_write = io_write,
+        .mmio_read = mmio_read,
+        .mmio_write = mmio_write,
+        .tsc = tsc,
+        .apic_msr_read = apic_msr_read,
+        .apic_msr_write = apic_msr_write,
+        .cr8_read = cr8_read,
+        .cr8_write = cr8_write,
+        .page_has_code = page_has_code,
+        .code_written = code_written,
+        .code_mapping_changed = code_mapping_changed,
+        .phys_bits = 40,
+        .ncpus = in->ncpus,
+        .tsc_hz = TSC_HZ,
+        .avx2 = (x86_host_vector_level() & VEC_AVX2) != 0,
+        .x2apic = true,
+        .tsc_deadline = true,
+    };
+    const struct intc_soft_config cfg = {
+        .pio = a->pio,
+        .mmio = a->mmio,
+        .clock = a->clock,
+        .ncpus = in->ncpus,
+        .phys_bits = in->env.phys_bits,
+        .sink = {on_wake, on_init, on_sipi, on_nmi, in},
+        .tsc = {tsc_to_ns, tsc_from_ns, in},
+    };
+    in->intc = intc_soft_create(&cfg, err);
+    if (!in->intc)
+        return -ENOMEM;
+    a->intc = in->intc;
+    a->gmem->wrote = dma_wrote;
+    a->gmem->wrote_opaque = in;
+    return 0;
+}
+
+void interp_env_fini(struct interp *in)
+{
+    in->a->gmem->wrote = NULL;
+    if (in->intc) {
+        struct device *dev = intc_soft_device(in->intc);
+        dev->ops->fini(dev);
+    }
+    in->a->intc = NULL;
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+//
+// Shifts and rotates: SHL SHR SAR ROL ROR RCL RCR by one, by CL and by an immediate; SHLD and SHRD.
+// SDM vol. 2. The count is taken modulo 32 (64 for 64-bit operands); zero leaves all flags alone but is still
+// a write of the destination. What the manuals leave undefined (OF for counts above one, AF) follows AMD
+// processors; undefined.c lists it.
+#include "ops.h"
+#include "regs.h"
+
+/* Result flags of a shift, with CF and OF given; AF set, as AMD processors leave it. */
+ALWAYS_INLINE void shift_flags(struct x86_cpu *cpu, uint64_t r, bool cf, bool of, unsigned size)
+{
+    flags_logic(cpu, r, size * 8);
+    cpu->fl.carry = CARRY_AF | (cf ? CARRY_CF : 0) | (cf != of ? CARRY_IN_SIGN : 0);
+}
+
+/* A rotate changes CF and OF only. */
+ALWAYS_INLINE void rotate_flags(struct x86_cpu *cpu, bool cf, bool of)
+{
+    cpu->fl.carry = (cpu->fl.carry & ~(CARRY_CF | CARRY_IN_SIGN)) | (cf ? CARRY_CF : 0) |
+                    (cf != of ? CARRY_IN_SIGN : 0);
+}
+
+ALWAYS_INLINE bool msb(uint64_t v, unsigned size)
+{
+    return v >> (size * 8 - 1) & 1;
+}
+
+/* Each takes a (zero-extended) and a count of 1 to 63 after masking. */
+ALWAYS_INLINE uint64_t shift_shl(struct x86_cpu *cpu, uint64_t a, unsigned n, unsigned size)
+{
+    bool cf = n <= size * 8 && (a >> (size * 8 - n) & 1);
+    uint64_t r = (a << n) & size_mask(size);
+    shift_flags(cpu, r, cf, msb(r, size) != cf, size);
+    return r;
+}
+
+ALWAYS_INLINE uint64_t shift_shr(struct x86_cpu *cpu, uint64_t a, unsigned n, unsigned size)
+{
+    uint64_t last = a >> (n - 1);
+    uint64_t r = last >> 1;
+    shift_flags(cpu, r, last & 1, msb(last, size), size);
+    return r;
+}
+
+ALWAYS_INLINE uint64_t shift_sar(struct x86_cpu *cpu, uint64_t a, unsigned n, unsigned size)
+{
+    int64_t last = (int64_t)sign_extend(a, size) >> (n - 1);
+    uint64_t r = (uint64_t)(last >> 1);
+    shift_flags(cpu, r, last & 1, false, size);
+    return r;
+}
+
+ALWAYS_INLINE uint64_t shift_rol(struct x86_cpu *cpu, uint64_t a, unsigned n, unsigned size)
+{
+    unsigned bits = size * 8, k = n & (bits - 1);
+    uint64_t r = k ? ((a << k) | (a >> (bits - k))) & size_mask(size) : a;
+    bool cf = r & 1;
+    rotate_flags(cpu, cf, msb(r, size) != cf);
+    return r;
+}
+
+ALWAYS_INLINE uint64_t shift_ror(struct x86_cpu *cpu, uint64_t a, unsigned n, unsigned size)
+{
+    unsigned bits = size * 8, k = n & (bits - 1);
+    uint64_t r = k ? ((a >> k) | (a << (bits - k))) & size_mask(size) : a;
+    bool cf = msb(r, size);
+    rotate_flags(cpu, cf, cf != (r >> (bits - 2) & 1));
+    return r;
+}
+
+/* Through CF: a rotate of bits + 1 bits, so 8- and 16-bit counts go modulo 9 and 17. */
+ALWAYS_INLINE unsigned rotate_count_carry(unsigned n, unsigned size)
+{
+    return size <= 2 ? n % (size * 8 + 1) : n;
+}
+
+ALWAYS_INLINE uint64_t shift_rcl(struct x86_cpu *cpu, uint64_t a, unsigned n, unsigned size)
+{
+    unsigned bits = size * 8, k = rotate_count_carry(n, size);
+    bool cf = flag_cf(cpu);
+    uint64_t r = a;
+    if (k) {
+        r = (k < 64 ? a << k : 0) | (uint64_t)cf << (k - 1);
+        if (k > 1)
+            r |= a >> (bits + 1 - k);
+        cf = a >> (bits - k) & 1;
+        r &= size_mask(size);
+    }
+    rotate_flags(cpu, cf, msb(r, size) != cf);
+    return r;
+}
+
+ALWAYS_INLINE uint64_t shift_rcr(struct x86_cpu *cpu, uint64_t a, unsigned n, unsigned size)
+{
+    unsigned bits = size * 8, k = rotate_count_carry(n, size);
+    bool cf = flag_cf(cpu);
+    uint64_t r = a;
+    if (k) {
+        r = a >> (k - 1) >> 1 | (uint64_t)cf << (bits - k);
+        if (k > 1)
+            r |= a << (bits + 1 - k);
+        cf = a >> (k - 1) & 1;
+        r &= size_mask(size);
+    }
+    rotate_flags(cpu, cf, msb(r, size) != (r >> (bits - 2) & 1));
+    return r;
+}
+
+#define SHIFT(name)                                                                                \
+    ALWAYS_INLINE void name##_by(struct x86_cpu *cpu, const struct insn *i, unsigned count,        \
+                                 unsigned size)                                                    \
+    {                                                                                              \
+        struct rm_place place;                                                                     \
+        uint64_t a = rm_load(cpu, i, &place, size);                                                \
+        count &= size == 8 ? 63 : 31;                                                              \
+        if (count)                                                                                 \
+            a = shift_##name(cpu, a, count, size);                                                 \
+        rm_store(cpu, i, &place, a, size);                                                         \
+    }                                                                                              \
+    ALWAYS_INLINE void name##_m1(struct x86_cpu *cpu, const struct insn *i, unsigned size)         \
+    {                                                                                              \
+        name##_by(cpu, i, 1, size);                                                                \
+    }                                                                                              \
+    ALWAYS_INLINE void name##_mcl(struct x86_cpu *cpu, const struct insn *i, unsigned size)        \
+    {                                                                                              \
+        name##_by(cpu, i, (uint8_t)cpu->gpr[RCX], size);                                           \
+    }                                                                                              \
+    ALWAYS_INLINE void name##_mi(struct x86_cpu *cpu, const struct insn *i, unsigned size)         \
+    {                                                                                              \
+        name##_by(cpu, i, (uint8_t)i->imm, size);                                                  \
+    }                                                                                              \
+    OP_SIZES(name##_m1)                                                                            \
+    OP_SIZES(name##_mcl)                                                                           \
+    OP_SIZES(name##_mi)
+
+SHIFT(shl)
+SHIFT(shr)
+SHIFT(sar)
+SHIFT(rol)
+SHIFT(ror)
+SHIFT(rcl)
+SHIFT(rcr)
+
+/* --- double shifts --- */
+
+/*
+ * 16-bit operands with counts above 16 are undefined; processors go on shifting in the destination's own bits, as if
+ * dst:src:dst were one number.
+ */
+ALWAYS_INLINE uint64_t double_left(struct x86_cpu *cpu, uint64_t a, uint64_t b, unsigned n,
+                                   unsigned size)
+{
+    unsigned bits = size * 8;
+    uint64_t r;
+    bool cf;
+    if (size == 2) {
+        uint64_t all = a << 32 | b << 16 | b;
+        r = all << n >> 32 & 0xffff;
+        cf = all >> (48 - n) & 1;
+    } else {
+        r = ((a << n) | (b >> (bits - n))) & size_mask(size);
+        cf = a >> (bits - n) & 1;
+    }
+    shift_flags(cpu, r, cf, msb(r, size) != cf, size);
+    return r;
+}
+
+ALWAYS_INLINE uint64_t double_right(struct x86_cpu *cpu, uint64_t a, uint64_t b, unsigned n,
+                                    unsigned size)
+{
+    unsigned bits = size * 8;
+    uint64_t r;
+    bool cf;
+    if (size == 2) {
+        uint64_t all = b << 32 | b << 16 | a;
+        r = all >> n & 0xffff;
+        cf = all >> (n - 1) & 1;
+    } else {
+        r = ((a >> n) | (b << (bits - n))) & size_mask(size);
+        cf = a >> (n - 1) & 1;
+    }
+    shift_flags(cpu, r, cf, msb(r, size) != (r >> (bits - 2) & 1), size);
+    return r;
+}
+
+#define DOUBLE_SHIFT(name, compute)                                                                \
+    ALWAYS_INLINE void name##_by(struct x86_cpu *cpu, const struct insn *i, unsigned count,        \
+                                 unsigned size)                                                    \
+    {                                                                                              \
+        struct rm_place place;                                                                     \
+        uint64_t a = rm_load(cpu, i, &place, size);                                                \
+        count &= size == 8 ? 63 : 31;                                                              \
+        if (count)                                                                                 \
+            a = compute(cpu, a, gpr_read(cpu, i->reg, size), count, size);                         \
+        rm_store(cpu, i, &place, a, size);                                                         \
+    }                                                                                              \
+    ALWAYS_INLINE void name##_mcl(struct x86_cpu *cpu, const struct insn *i, unsigned size)       \
+    {                                                                                              \
+        name##_by(cpu, i, (uint8_t)cpu->gpr[RCX], size);                                           \
+    }                                                                                              \
+    ALWAYS_INLINE void name##_mi(struct x86_cpu *cpu, const struct insn *i, unsigned size)        \
+    {                                                                                              \
+        name##_by(cpu, i, (uint8_t)i->imm, size);                                                  \
+    }                                                                                              \
+    OP_WORDS(name##_mcl)                                                                          \
+    OP_WORDS(name##_mi)
+
+DOUBLE_SHIFT(shld, double_left)
+DOUBLE_SHIFT(shrd, double_right)
