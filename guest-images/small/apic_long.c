@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Local APIC and IOAPIC (SDM vol. 3 chapter 11; 82093AA datasheet): identity, self-IPI, priority, the
-// timer one-shot and periodic against the PM timer, and the PIT's edges through IOAPIC pin 2, masked
-// and unmasked.
+// Local APIC and IOAPIC (SDM vol. 3 chapter 11; 82093AA datasheet): identity, self-IPI, priority,
+// the timer one-shot and periodic against the PM timer, and the PIT's edges through IOAPIC pin 2,
+// masked and unmasked.
 #include "guest.h"
 
 #define TIMER 0x50
