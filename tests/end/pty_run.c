@@ -32,14 +32,17 @@
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+#include <utmp.h>
 
 #define PATIENCE_MS 30000
 #define ROUND_MS 10
 #define FAILED 255
 
+enum { STARTED, STOPPED, ENDED };
+
 /* From the session leader to us. */
 struct report {
-    enum { STARTED, STOPPED, ENDED } what;
+    int what;
     int value; /* pid, signal, wait status */
 };
 
@@ -119,6 +122,7 @@ static void start(char **command, bool background)
     close(orders[0]);
     close(reports[1]);
     fcntl(master, F_SETFD, FD_CLOEXEC);
+    fcntl(master, F_SETFL, O_NONBLOCK);
 }
 
 /* --- what comes from there --- */
