@@ -14,6 +14,7 @@
 #include "bootparams.h"
 #include "entry.h"
 #include "layout.h"
+#include "multiboot_header.h"
 #include "pvh.h"
 #include "util.h"
 

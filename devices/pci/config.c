@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host.h"
+#include "regs.h"
 #include "layout.h"
 #include "log.h"
 #include "msix.h"
