@@ -113,16 +113,16 @@ static void on_stray(int sig)
     raise(sig); /* held back until this handler returns */
 }
 
-void fatal_use_stack(void *stack)
+void fatal_use_stack(void *stack, stack_t *before)
 {
     const stack_t ss = {.ss_sp = stack, .ss_size = FATAL_STACK_BYTES};
-    sigaltstack(&ss, NULL);
+    sigaltstack(&ss, before);
 }
 
 void fatal_install(void)
 {
     static char stack[FATAL_STACK_BYTES];
-    fatal_use_stack(stack);
+    fatal_use_stack(stack, NULL);
 
     struct sigaction on_bug = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigset_t unblock;

@@ -30,15 +30,17 @@ static void *vcpu_main(void *arg)
     struct vcpu *v = t->vcpu;
     struct vm_exit exit;
     char name[16];
+    stack_t before;
 
     snprintf(name, sizeof name, "vcpu%u", v->id);
     prctl(PR_SET_NAME, name);
-    fatal_use_stack(t->fatal_stack);
+    fatal_use_stack(t->fatal_stack, &before);
     while (!atomic_load(&vm->hold) || pass_gate(vm)) {
         v->accel->ops->run(v, &exit);
         v->exits[exit.kind]++;
         exit_handle(vm, v, &exit);
     }
+    sigaltstack(&before, NULL);
     return NULL;
 }
 

@@ -387,6 +387,8 @@ static struct blk_header *void_header(uint32_t type, uint64_t sector)
 enum { HEADER = VOID, DATA = VOID + 0x10000, STATUS = VOID + 0x20000, TABLE = VOID + 0x30000 };
 enum { N = DESC_NEXT, W = DESC_WRITE, I = DESC_INDIRECT };
 
+/* Beyond the ring, in what is left of its page. */
+#define LAST_OF_PAGE (sizeof(struct vq) / sizeof(struct vq_desc) - 1)
 #define HDR                                                                                        \
     {                                                                                              \
         HEADER, 16, N, 1                                                                           \
@@ -410,6 +412,7 @@ static const struct {
     {"a loop of two", {HDR, {DATA, 16, N, 0}}, {}, false},
     {"a loop of nothing", {{HEADER, 0, N, 0}}, {}, false},
     {"a next out of range", {{HEADER, 16, N, VQ_SIZE}}, {}, false},
+    {"a next that leads to a good one", {{HEADER, 16, N, LAST_OF_PAGE}}, {}, false},
     {"a next far out of range", {{HEADER, 16, N, 0xffff}}, {}, false},
     {"nothing but lengths of zero", {{HEADER, 0, N, 1}, {STATUS, 0, W, 0}}, {}, false},
     {"a header cut short", {{HEADER, 15, N, 1}, STA}, {}, false},
@@ -455,8 +458,9 @@ static void one_lie(struct vblk *b, unsigned i)
 {
     vblk_start(b, lies[i].plain ? 0 : F_INDIRECT, 1, NO_VECTOR);
     memcpy(b->vq[0].desc, lies[i].desc, sizeof lies[i].desc);
+    *(struct vq_desc *)((uintptr_t)b->vq + LAST_OF_PAGE * 16) = d(STATUS, 1, W, 0);
     memcpy((void *)TABLE, lies[i].table, sizeof lies[i].table);
-    void_header(BLK_IN, 0);
+    void_header(BLK_FLUSH, 0);
     make_available(b, 0, 1);
     wait_broken(b, lies[i].what);
     vblk_notify(b, 0); /* a broken device stays quiet */
@@ -475,12 +479,14 @@ static void lying_rings(struct vblk *b, const char *after)
         make_available(b, heads[i], 1);
         wait_broken(b, "a head out of range");
     }
-    vblk_start(b, 0, 1, NO_VECTOR);
-    make_available(b, 0, VQ_SIZE + 1);
-    wait_broken(b, "an index ahead of the ring");
-    vblk_start(b, 0, 1, NO_VECTOR);
-    make_available(b, 0, 0xffff);
-    wait_broken(b, "an index that goes back");
+    static const uint16_t steps[] = {VQ_SIZE + 1, 0x8000, 0xffff};
+    for (unsigned i = 0; i < 3; i++) {
+        vblk_start(b, 0, 1, NO_VECTOR); /* every entry a request that is answered at once */
+        vblk_put(b, 0, 0, BLK_GET_ID, 0, (void *)(uintptr_t)DATA, 20);
+        b->vq[0].avail.idx = 0;
+        make_available(b, 0, steps[i]);
+        wait_broken(b, "an index ahead of the ring");
+    }
     still_well(after);
 }
 

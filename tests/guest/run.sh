@@ -130,10 +130,11 @@ run_guest() {
     eval "set -- $(cat "$work/args")"
     set -- -accel "$engine" -kernel "$image" -device isa-debug-exit,iobase=0xf4,iosize=4 \
         -timeout "${GUEST_TIMEOUT:-60}" "$@"
+    patience=$((${GUEST_TIMEOUT:-60} + 10)) # for a minivmm that does not even heed -timeout
     if [ "$(directive stdin file)" = pipe ]; then
-        cat "$input" | "$bin" "$@" >"$work/out" 2>"$work/err"
+        cat "$input" | timeout -s KILL "$patience" "$bin" "$@" >"$work/out" 2>"$work/err"
     else
-        "$bin" "$@" >"$work/out" 2>"$work/err" <"$input"
+        timeout -s KILL "$patience" "$bin" "$@" >"$work/out" 2>"$work/err" <"$input"
     fi
 }
 
