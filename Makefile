@@ -112,5 +112,18 @@ check-asan:
 docs: minivmm
 	@docs/update.sh ./minivmm
 
-bench: minivmm
+bench: minivmm guests
+	@tests/bench/start.sh
+	@for o in "" "-smp 4"; do tests/bench/memory.sh ./minivmm -kernel $(GB)/hello_long.img $$o; done
+	@tests/bench/memory.sh qemu-system-x86_64 -accel kvm -M microvm -m 512 -nodefaults -display none -serial stdio \
+	    -kernel $(GB)/hello_protected.img
 	@tests/bench/boot.sh
+
+# --- fuzzers: build/fuzz/<name>_fuzz, clang's libFuzzer with the address and undefined-behaviour sanitizers ---
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+fuzz: $(FUZZ)
+$(B)/fuzz/%: tests/fuzz/%.c $(SRC)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)
+	$(Q)clang $(CPPFLAGS) -std=gnu17 -O1 -g -pthread -fsanitize=fuzzer,address,undefined -o $@ $< $(filter-out src/main.c,$(SRC)) \
+	    $(shell pkg-config --libs $(PKGS))

@@ -4,6 +4,7 @@
 // lock, do host I/O only, and post events (event.h) for what devices must hear.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,7 +21,7 @@ struct fd_watch {
     uint32_t events; /* EPOLLIN, EPOLLOUT */
     void (*ready)(void *self, uint32_t events);
     void *self;
-    bool added;
+    atomic_bool added; /* doorbells are added on vCPU threads while the loop runs */
 };
 
 int evloop_init(struct evloop *loop, struct err *err);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Diagnostics on stderr (or the -D file). Warnings always show; topics show when `-d` names them. Guest misbehaviour
-// is rate-limited, so that a hostile guest cannot fill a disk with our words.
+// is rate-limited, so that a hostile guest cannot fill a disk with our words. Lines that nobody takes are dropped after a
+// moment: no reader of ours can hold up the machine.
 // Thread: all functions from any thread, never from a signal handler.
 #pragma once
 
@@ -37,6 +38,9 @@ void log_msg(enum log_topic topic, const char *fmt, ...) __attribute__((format(p
 
 /* One warning line, always shown. */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Why the run ended, where that is not what was asked for: one line, always on stderr. */
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Something the guest did wrong: counted always, shown under LOG_GUEST, at most 20 lines a second. */
 void log_guest(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -14,6 +14,7 @@
 #include "bootparams.h"
 #include "entry.h"
 #include "layout.h"
+#include "multiboot_header.h"
 #include "pvh.h"
 #include "util.h"
 
@@ -278,15 +279,18 @@ int elf_plan(const struct boot_request *req, struct boot_plan *plan,
         .initrd_limit = RAM_HOLE_START,
     };
     struct elf_image image;
+    struct mb_header header;
+    uint32_t offset;
 
     int ret = elf_parse(&input, &image, err);
     if (ret < 0)
         return ret;
+    enum mb_found multiboot = mb_find_header(kernel, &header, &offset);
     if (!image.has_pvh && !image.is64)
         return err_set(
             err, ENOEXEC, "kernel '%s': a 32-bit ELF needs a PVH note or a multiboot header%s",
-            req->kernel, multiboot_header_damaged(kernel) ? "; its one has a bad checksum" : "");
-    if (!image.has_pvh && multiboot_header_valid(kernel))
+            req->kernel, multiboot == MB_DAMAGED ? "; its one has a bad checksum" : "");
+    if (!image.has_pvh && multiboot == MB_VALID)
         return err_set(err, ENOEXEC,
                        "kernel '%s': multiboot 1 cannot start a 64-bit ELF; make a 32-bit one"
                        " (objcopy -O elf32-i386)",

@@ -14,20 +14,11 @@
 #include "layout.h"
 #include "log.h"
 #include "memmap.h"
+#include "multiboot_header.h"
 #include "plan.h"
 #include "util.h"
 
-#define SEARCH_MAX 8192u /* the whole header lies in the first so many bytes */
-#define HEADER_MAGIC 0x1badb002u
 #define BOOT_MAGIC 0x2badb002u
-
-/* Header flags. The low half are demands: an unknown one means that we cannot boot the kernel. */
-#define WANT_PAGE_ALIGN 0x1u
-#define WANT_MEMORY 0x2u
-#define WANT_VIDEO 0x4u
-#define WANT_KNOWN (WANT_PAGE_ALIGN | WANT_MEMORY | WANT_VIDEO)
-#define WANT_REQUIRED 0xffffu
-#define HAS_ADDRESSES 0x10000u
 
 /* Info flags: which fields are valid. */
 #define INFO_MEMORY 0x1u
@@ -38,13 +29,6 @@
 
 #define INFO_AT BOOT_PVH_INFO /* the two protocols never meet */
 #define MODS_MAX 32
-
-struct mb_header {
-    uint32_t magic, flags, checksum;
-    uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr;
-};
-
-#define HEADER_SHORT 12u /* without the address fields */
 
 struct mb_info {
     uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4];
@@ -71,53 +55,12 @@ struct mb_page {
 
 static_assert(INFO_AT + sizeof(struct mb_page) <= BOOT_ZEROPAGE, "one page");
 
-enum mb_found { MB_NONE, MB_DAMAGED, MB_VALID };
-
-/* The first header with a right checksum. The magic alone may be chance. */
-static enum mb_found find_header(const struct kernel_file *kernel, struct mb_header *header,
-                                 uint32_t *offset)
-{
-    size_t end = kernel->head_len < SEARCH_MAX ? kernel->head_len : SEARCH_MAX;
-    enum mb_found found = MB_NONE;
-
-    for (uint32_t at = 0; at + HEADER_SHORT <= end; at += 4) {
-        const uint8_t *p = kernel->head + at;
-        if (load_le32(p) != HEADER_MAGIC)
-            continue;
-        found = MB_DAMAGED;
-        if (HEADER_MAGIC + load_le32(p + 4) + load_le32(p + 8))
-            continue;
-        size_t len = end - at < sizeof *header ? HEADER_SHORT : sizeof *header;
-        *header = (struct mb_header){0};
-        memcpy(header, p, len);
-        if ((header->flags & HAS_ADDRESSES) && len < sizeof *header)
-            continue;
-        *offset = at;
-        return MB_VALID;
-    }
-    return found;
-}
-
-bool multiboot_header_valid(const struct kernel_file *kernel)
-{
-    struct mb_header header;
-    uint32_t offset;
-    return find_header(kernel, &header, &offset) == MB_VALID;
-}
-
-bool multiboot_header_damaged(const struct kernel_file *kernel)
-{
-    struct mb_header header;
-    uint32_t offset;
-    return find_header(kernel, &header, &offset) == MB_DAMAGED;
-}
-
 /* Of an ELF only a 32-bit one, or one with address fields: others may have a better entry. */
 bool multiboot_match(const struct kernel_file *kernel)
 {
     struct mb_header header;
     uint32_t offset;
-    enum mb_found found = find_header(kernel, &header, &offset);
+    enum mb_found found = mb_find_header(kernel, &header, &offset);
 
     if (!elf_match(kernel))
         return found != MB_NONE;
@@ -335,7 +278,7 @@ int multiboot_plan(const struct boot_request *req, struct boot_plan *plan,
 {
     struct mb_header header;
     uint32_t offset, entry;
-    if (find_header(kernel, &header, &offset) != MB_VALID)
+    if (mb_find_header(kernel, &header, &offset) != MB_VALID)
         return err_set(err, EINVAL, "kernel '%s': multiboot header with a bad checksum",
                        req->kernel);
     if (header.flags & WANT_REQUIRED & ~WANT_KNOWN)

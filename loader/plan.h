@@ -77,8 +77,6 @@ int bzimage_plan(const struct boot_request *req, struct boot_plan *plan,
 bool multiboot_match(const struct kernel_file *kernel);
 int multiboot_plan(const struct boot_request *req, struct boot_plan *plan,
                    const struct kernel_file *kernel, struct err *err);
-bool multiboot_header_valid(const struct kernel_file *kernel);
-bool multiboot_header_damaged(const struct kernel_file *kernel); /* magic, but bad checksum */
 bool elf_match(const struct kernel_file *kernel);
 int elf_plan(const struct boot_request *req, struct boot_plan *plan,
              const struct kernel_file *kernel, struct err *err);

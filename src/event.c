@@ -31,6 +31,14 @@ static struct event *take_first(struct event_queue *q)
     return ev;
 }
 
+static bool has_more(struct event_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    bool more = q->head;
+    pthread_mutex_unlock(&q->lock);
+    return more;
+}
+
 static unsigned queue_length(struct event_queue *q)
 {
     unsigned n = 0;
@@ -52,6 +60,9 @@ unsigned event_queue_run(struct event_queue *q)
         fired++;
     }
     q->delivered += fired;
+    /* Posted meanwhile, while the queue was not empty, so without a wake-up. */
+    if (q->wake && has_more(q))
+        q->wake(q->opaque);
     return fired;
 }
 

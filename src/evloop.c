@@ -38,10 +38,12 @@ void evloop_fini(struct evloop *loop)
 int evloop_add(struct evloop *loop, struct fd_watch *w)
 {
     struct epoll_event ev = {.events = w->events, .data.ptr = w};
-    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, w->fd, &ev))
-        return -errno;
-    w->added = true;
-    return 0;
+    w->added = true; /* before the loop's thread can see the first event */
+    if (!epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, w->fd, &ev))
+        return 0;
+    int rc = -errno;
+    w->added = false;
+    return rc;
 }
 
 int evloop_modify(struct evloop *loop, struct fd_watch *w, uint32_t events)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
 // What the VMM does for each kind of exit: one handler a kind, in a table. Device access happens here, under the device lock.
-#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
@@ -44,13 +43,15 @@ static void on_fail(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
 {
     struct cpu_state cpu;
     struct err err = {0};
-    char regs[2048] = "";
+    char regs[2048] = "\n";
+    if (!vm_claim_stop(vm, STOP_ENGINE, v->id))
+        return; /* one line per run */
     int rc = v->accel->ops->get_state(v, &cpu, &err);
     if (!rc)
-        cpu_state_format(&cpu, regs, sizeof regs);
-    fprintf(stderr, "minivmm: engine %s failed on vCPU %u at rip %#llx: %s\n%s", v->accel->ops->name,
-            v->id, rc ? 0ull : (unsigned long long)cpu.rip, exit->fail.why, regs);
-    vm_request_stop(vm, STOP_ENGINE, v->id);
+        cpu_state_format(&cpu, regs + 1, sizeof regs - 1);
+    regs[strlen(regs) - 1] = '\0';
+    log_error("engine %s failed on vCPU %u at rip %#llx: %s%s", v->accel->ops->name, v->id,
+              rc ? 0ull : (unsigned long long)cpu.rip, exit->fail.why, regs);
 }
 
 static void (*const handlers[EXIT_KINDS])(struct vm *, struct vcpu *, struct vm_exit *) = {

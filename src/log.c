@@ -4,12 +4,17 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#define PATIENCE_MS 1000
 #define GUEST_LINES_PER_SECOND 20
 
 const char *const log_topic_names[] = {"guest", "exits", "accel", "block", "virtio", "boot", NULL};
@@ -23,7 +28,7 @@ static const char *const topic_help[] = {
 };
 
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
-static FILE *log_file; /* NULL: stderr */
+static int log_fd = STDERR_FILENO;
 static unsigned topics_on;
 static atomic_ulong guest_errors;
 
@@ -72,19 +77,18 @@ int log_enable(const char *list, struct err *err)
 
 int log_open(const char *path, struct err *err)
 {
-    FILE *f = fopen(path, "we");
-    if (!f)
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0666);
+    if (fd < 0)
         return err_set_errno(err, errno, "-D: open log file '%s'", path);
-    setvbuf(f, NULL, _IOLBF, 0);
-    log_file = f;
+    log_fd = fd;
     return 0;
 }
 
 void log_close(void)
 {
-    if (log_file)
-        fclose(log_file);
-    log_file = NULL;
+    if (log_fd != STDERR_FILENO)
+        close(log_fd);
+    log_fd = STDERR_FILENO;
 }
 
 bool log_on(enum log_topic topic)
@@ -92,12 +96,37 @@ bool log_on(enum log_topic topic)
     return topics_on & (1u << topic);
 }
 
-static void put_line(const char *prefix, const char *fmt, va_list ap)
+/*
+ * A reader that has stopped reading must hold up neither the guest nor the end: one wait, then lines are dropped until it
+ * reads again. A pipe that polls writable takes PIPE_BUF bytes at once.
+ */
+static void write_line(int fd, const char *line, size_t len)
 {
-    char line[1024];
-    vsnprintf(line, sizeof line, fmt, ap);
+    static bool stuck;
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    int n;
+    do
+        n = poll(&p, 1, stuck ? 0 : PATIENCE_MS);
+    while (n < 0 && errno == EINTR);
+    stuck = n == 0;
+    if (stuck)
+        return;
+    while (write(fd, line, len) < 0 && errno == EINTR)
+        ;
+}
+
+static void put_line(int fd, const char *prefix, const char *fmt, va_list ap)
+{
+    char line[PIPE_BUF];
+    size_t room = sizeof line - 1; /* the newline's place */
+    size_t len = strlen(prefix);
+    memcpy(line, prefix, len);
+    int n = vsnprintf(line + len, room - len, fmt, ap);
+    if (n > 0)
+        len += (size_t)n < room - len ? (size_t)n : room - len - 1;
+    line[len++] = '\n';
     pthread_mutex_lock(&log_lock);
-    fprintf(log_file ? log_file : stderr, "%s%s\n", prefix, line);
+    write_line(fd, line, len);
     pthread_mutex_unlock(&log_lock);
 }
 
@@ -109,7 +138,7 @@ void log_msg(enum log_topic topic, const char *fmt, ...)
     snprintf(prefix, sizeof prefix, "%s: ", log_topic_names[topic]);
     va_list ap;
     va_start(ap, fmt);
-    put_line(prefix, fmt, ap);
+    put_line(log_fd, prefix, fmt, ap);
     va_end(ap);
 }
 
@@ -117,7 +146,15 @@ void log_warn(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    put_line("minivmm: warning: ", fmt, ap);
+    put_line(log_fd, "minivmm: warning: ", fmt, ap);
+    va_end(ap);
+}
+
+void log_error(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    put_line(STDERR_FILENO, "minivmm: ", fmt, ap);
     va_end(ap);
 }
 
@@ -146,7 +183,7 @@ void log_guest(const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    put_line("guest: ", fmt, ap);
+    put_line(log_fd, "guest: ", fmt, ap);
     va_end(ap);
 }
 

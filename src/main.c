@@ -2,18 +2,49 @@
 //
 // From argv to exit status: parse, build, run, clean up. The only place that prints errors and leaves the process.
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "log.h"
+#include "src/fatal.h"
 #include "src/vm.h"
 #include "stop.h"
 
 static int complain(const struct err *err, int status)
 {
-    fprintf(stderr, "minivmm: %s\n", err->msg);
+    log_error("%s", err->msg);
     return status;
+}
+
+/* What is opened later takes the lowest free number: a disk must not become stdout. */
+static int fill_standard_fds(struct err *err)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return err_set_errno(err, errno, "descriptor %d is closed, and /dev/null cannot be opened", fd);
+    }
+    return 0;
+}
+
+/* A reader that went away or a file-size limit is an error of one write, not the end of the guest. */
+static void ignore_write_signals(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+/* What an informational option printed must have arrived; a reader that took what it wanted and left is content. */
+static int close_output(int status)
+{
+    struct err err = {0};
+    if (!fflush(stdout) || errno == EPIPE)
+        return status;
+    err_set_errno(&err, errno, "write to standard output");
+    return complain(&err, EXIT_HOST_ERROR);
 }
 
 static int run_machine(const struct config *cfg)
@@ -42,6 +73,10 @@ int main(int argc, char **argv)
     struct config cfg;
     struct err err = {0};
     enum config_outcome outcome = CONFIG_STOP;
+    fatal_install();
+    ignore_write_signals();
+    if (fill_standard_fds(&err))
+        return complain(&err, EXIT_HOST_ERROR);
     int status = config_parse(&cfg, argc, argv, &outcome, &err);
     if (status)
         return complain(&err, status == -EINVAL ? EXIT_USAGE : EXIT_HOST_ERROR);
@@ -52,5 +87,5 @@ int main(int argc, char **argv)
         log_close();
     }
     config_free(&cfg);
-    return status;
+    return close_output(status);
 }

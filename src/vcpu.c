@@ -25,19 +25,22 @@ static bool pass_gate(struct vm *vm)
 
 static void *vcpu_main(void *arg)
 {
-    const struct vcpu_thread *t = arg;
+    struct vcpu_thread *t = arg;
     struct vm *vm = t->vm;
     struct vcpu *v = t->vcpu;
     struct vm_exit exit;
     char name[16];
+    stack_t before;
 
     snprintf(name, sizeof name, "vcpu%u", v->id);
     prctl(PR_SET_NAME, name);
+    fatal_use_stack(t->fatal_stack, &before);
     while (!atomic_load(&vm->hold) || pass_gate(vm)) {
         v->accel->ops->run(v, &exit);
         v->exits[exit.kind]++;
         exit_handle(vm, v, &exit);
     }
+    sigaltstack(&before, NULL);
     return NULL;
 }
 
@@ -50,7 +53,8 @@ int vcpus_start(struct vm *vm, struct err *err)
     if (!vm->threads)
         return err_set(err, ENOMEM, "out of memory for %u vCPU threads", vm->accel.nvcpus);
     for (unsigned i = 0; i < vm->accel.nvcpus; i++) {
-        vm->threads[i] = (struct vcpu_thread){.vm = vm, .vcpu = &vm->vcpus[i]};
+        vm->threads[i].vm = vm;
+        vm->threads[i].vcpu = &vm->vcpus[i];
         /* Signals that end the process are blocked already (vm.c) and stay so in this thread. */
         int rc = pthread_create(&vm->threads[i].thread, NULL, vcpu_main, &vm->threads[i]);
         if (rc)

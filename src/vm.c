@@ -2,8 +2,9 @@
 //
 // The life of a machine: set-up in order, boot, the serving loop, restart, the end. See src/vm.h.
 //
-// Order of set-up: event loop and clock → RAM → engine and VM → board (buses, devices, backends) → boot plan → vCPUs → boot (RAM contents,
-// firmware tables, registers) → threads at the gate → raw terminal → go. A reset repeats from "boot" after resetting devices and engine.
+// Order of set-up: boot plan → event loop and clock → RAM → engine and VM → board (buses, devices, backends) → vCPUs → boot (RAM contents,
+// firmware tables, registers) → signals → threads at the gate → raw terminal → go. A reset repeats from "boot" after resetting devices and
+// engine. Until its signals are the event loop's, the process dies of them as any other would: there is nothing to put back yet.
 #include "src/vm.h"
 
 #include <errno.h>
@@ -13,33 +14,52 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "devices/chr/tty.h"
 #include "layout.h"
 #include "log.h"
 #include "util.h"
 
 /* --- requests to stop --- */
 
-void vm_request_stop(void *opaque, enum stop_cause cause, unsigned code)
+static enum stop_cause stop_cause_of(unsigned stop)
 {
-    struct vm *vm = opaque;
-    unsigned none = 0;
-    if (!atomic_compare_exchange_strong(&vm->stop, &none, (unsigned)cause | code << 8))
-        return;
+    return stop & 0xff;
+}
+
+static bool is_restart(const struct vm *vm, unsigned stop)
+{
+    return stop_cause_of(stop) == STOP_RESET && !vm->cfg->no_reboot;
+}
+
+static bool from_outside(enum stop_cause cause)
+{
+    return cause == STOP_SIGNAL || cause == STOP_QUIT || cause == STOP_TIMEOUT;
+}
+
+bool vm_claim_stop(struct vm *vm, enum stop_cause cause, unsigned code)
+{
+    unsigned now = 0;
+    while (!atomic_compare_exchange_weak(&vm->stop, &now, (unsigned)cause | code << 8)) {
+        if (now && !(is_restart(vm, now) && from_outside(cause)))
+            return false;
+    }
     vcpus_hold(vm);
     evloop_wake(&vm->loop);
+    return true;
+}
+
+void vm_request_stop(void *opaque, enum stop_cause cause, unsigned code)
+{
+    vm_claim_stop(opaque, cause, code);
 }
 
 struct stop_sink vm_stop_sink(struct vm *vm)
 {
     return (struct stop_sink){vm_request_stop, vm};
-}
-
-static enum stop_cause stop_cause_of(unsigned stop)
-{
-    return stop & 0xff;
 }
 
 /* --- time and signals of the event loop --- */
@@ -82,8 +102,20 @@ static void on_signal(void *self, uint32_t events)
     (void)events;
     struct vm *vm = self;
     struct signalfd_siginfo info;
-    if (read(vm->signal_watch.fd, &info, sizeof info) == sizeof info)
+    if (read(vm->signal_watch.fd, &info, sizeof info) != sizeof info)
+        return;
+    switch (info.ssi_signo) {
+    case SIGTSTP:
+        tty_lend();
+        raise(SIGSTOP);
+        break;
+    case SIGCONT: /* whoever was in front meanwhile may have changed the modes, also after a SIGSTOP */
+        tty_raw_again();
+        break;
+    default:
         vm_request_stop(vm, STOP_SIGNAL, info.ssi_signo);
+        break;
+    }
 }
 
 static int add_watch(struct vm *vm, struct fd_watch *w, int fd, void (*ready)(void *, uint32_t),
@@ -91,20 +123,24 @@ static int add_watch(struct vm *vm, struct fd_watch *w, int fd, void (*ready)(vo
 {
     *w = (struct fd_watch){.fd = fd, .events = EPOLLIN, .ready = ready, .self = vm};
     int rc = fd < 0 ? -errno : evloop_add(&vm->loop, w);
+    if (rc && fd >= 0)
+        close(fd);
     return rc ? err_set_errno(err, -rc, "create the %s", what) : 0;
 }
 
+/* Signals that whoever started us ignores (nohup, a script's background) stay ignored; blocking would bring them back. */
 static int watch_signals(struct vm *vm, struct err *err)
 {
-    sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGHUP);
-    sigaddset(&ends, SIGQUIT);
-    pthread_sigmask(SIG_BLOCK, &ends, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    int fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+    static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        struct sigaction old;
+        if (!sigaction(ours[i], NULL, &old) && old.sa_handler != SIG_IGN)
+            sigaddset(&set, ours[i]);
+    }
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return add_watch(vm, &vm->signal_watch, fd, on_signal, "signal descriptor", err);
 }
 
@@ -131,11 +167,8 @@ static int init_loop(struct vm *vm, struct err *err)
     int rc = evloop_init(&vm->loop, err);
     if (rc)
         return rc;
-    event_queue_init(&vm->events, wake_loop, vm);
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     rc = add_watch(vm, &vm->timer_watch, fd, on_timer, "guest timer", err);
-    if (!rc)
-        rc = watch_signals(vm, err);
     if (!rc)
         rc = watch_timeout(vm, err);
     clock_init_host(&vm->clock, on_rearm, vm);
@@ -226,6 +259,7 @@ int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
     pthread_mutex_init(&vm->gate_lock, NULL);
     pthread_cond_init(&vm->gate_opened, NULL);
     pthread_cond_init(&vm->all_parked, NULL);
+    event_queue_init(&vm->events, wake_loop, vm);
     bus_init(&vm->pio, "pio", 0x10000);
     bus_init(&vm->mmio, "mmio", 0);
 
@@ -273,10 +307,11 @@ static int write_pidfile(struct vm *vm, struct err *err)
     FILE *f = fopen(path, "we");
     if (!f)
         return err_set_errno(err, errno, "-pidfile: create '%s'", path);
+    struct stat st;
+    vm->pidfile_made = !fstat(fileno(f), &st) && S_ISREG(st.st_mode); /* /dev/null is not ours to unlink */
     fprintf(f, "%d\n", (int)getpid());
     if (fclose(f))
         return err_set_errno(err, errno, "-pidfile: write '%s'", path);
-    vm->pidfile_written = true;
     return 0;
 }
 
@@ -297,14 +332,16 @@ static int serve(struct vm *vm, struct err *err)
     for (;;) {
         while (!atomic_load(&vm->stop))
             serve_once(vm);
-        if (stop_cause_of(atomic_load(&vm->stop)) != STOP_RESET || vm->cfg->no_reboot)
+        unsigned stop = atomic_load(&vm->stop);
+        if (!is_restart(vm, stop))
             return 0;
+        vcpus_hold(vm);
         vcpus_wait_held(vm);
         int rc = restart(vm, err);
         if (rc)
             return rc;
-        atomic_store(&vm->stop, 0);
-        vcpus_release(vm);
+        if (atomic_compare_exchange_strong(&vm->stop, &stop, 0))
+            vcpus_release(vm);
     }
 }
 
@@ -313,13 +350,13 @@ static void say_why(const struct vm *vm, enum stop_cause cause, unsigned code)
 {
     switch (cause) {
     case STOP_TRIPLE_FAULT:
-        fprintf(stderr, "minivmm: %s on vCPU %u\n", stop_describe(cause), code);
+        log_error("%s on vCPU %u", stop_describe(cause), code);
         break;
     case STOP_TIMEOUT:
-        fprintf(stderr, "minivmm: -timeout of %u s passed\n", vm->cfg->timeout_s);
+        log_error("-timeout of %u s passed", vm->cfg->timeout_s);
         break;
     case STOP_SIGNAL:
-        fprintf(stderr, "minivmm: %s %u (%s)\n", stop_describe(cause), code, strsignal((int)code));
+        log_error("%s %u (%s)", stop_describe(cause), code, strsignal((int)code));
         break;
     default:
         break;
@@ -329,6 +366,8 @@ static void say_why(const struct vm *vm, enum stop_cause cause, unsigned code)
 int vm_run(struct vm *vm, struct err *err)
 {
     int rc = boot(vm, err);
+    if (!rc)
+        rc = watch_signals(vm, err);
     if (!rc)
         rc = vcpus_start(vm, err);
     if (!rc)
@@ -376,7 +415,12 @@ void vm_destroy(struct vm *vm)
     close_watch(vm, &vm->timeout_watch);
     close_watch(vm, &vm->signal_watch);
     close_watch(vm, &vm->timer_watch);
+    event_queue_fini(&vm->events);
     evloop_fini(&vm->loop);
-    if (vm->pidfile_written)
+    if (vm->pidfile_made)
         unlink(vm->cfg->pidfile);
+    pthread_cond_destroy(&vm->all_parked);
+    pthread_cond_destroy(&vm->gate_opened);
+    pthread_mutex_destroy(&vm->gate_lock);
+    pthread_mutex_destroy(&vm->lock);
 }

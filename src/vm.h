@@ -21,12 +21,14 @@
 #include "loader.h"
 #include "devices/reset_port.h"
 #include "pci.h"
+#include "src/fatal.h"
 #include "stop.h"
 
 struct vcpu_thread {
     pthread_t thread;
     struct vm *vm;
     struct vcpu *vcpu;
+    char fatal_stack[FATAL_STACK_BYTES];
 };
 
 struct vm {
@@ -64,9 +66,9 @@ struct vm {
     atomic_bool hold;             /* vCPUs go to the gate and wait there */
     atomic_bool leaving;          /* ... and end */
 
-    atomic_uint stop;             /* 0 while running; else cause | code << 8: the first request wins */
+    atomic_uint stop;             /* 0 while running; else cause | code << 8; see vm_claim_stop */
     uint64_t start_ns;
-    bool pidfile_written;
+    bool pidfile_made;
 };
 
 /*
@@ -79,7 +81,13 @@ int vm_run(struct vm *vm, struct err *err);
 
 void vm_destroy(struct vm *vm);
 
-/* For stop_sink. Any thread. */
+/*
+ * Any thread. The first request wins, but for a pending restart, which gives way to an end from outside (signal, user, timeout): these
+ * come once. True when this one won.
+ */
+bool vm_claim_stop(struct vm *vm, enum stop_cause cause, unsigned code);
+
+/* The same for stop_sink. */
 void vm_request_stop(void *opaque, enum stop_cause cause, unsigned code);
 struct stop_sink vm_stop_sink(struct vm *vm);
 

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 build=(gcc make pkg-config libelf-dev liburing-dev liblz4-dev libzstd-dev zlib1g-dev liblzma-dev)
-run=(busybox-static e2fsprogs cpio kmod qemu-system-x86 seabios)
+run=(busybox-static e2fsprogs cpio lz4 qemu-system-x86 seabios)
 test=(check acpica-tools)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

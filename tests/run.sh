@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # `make check`: runs every suite, prints what each passed, failed and skipped (with the reason) and the time it took, then the sum.
-# Usage: tests/run.sh [BUILD-DIR]        A suite is a command whose output ends in "N passed, N failed, N skipped", or a Check program.
+# Usage: tests/run.sh [BUILD-DIR]        A suite is a command whose output ends in "N passed, N failed, N skipped", a Check program, or speaks TAP.
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,6 +16,8 @@ count() {
     if [[ -n $p ]]; then
         f=$(sed -n 's/^[0-9]* passed, \([0-9]*\) failed, [0-9]* skipped$/\1/p' "$output" | tail -n 1)
         s=$(sed -n 's/^[0-9]* passed, [0-9]* failed, \([0-9]*\) skipped$/\1/p' "$output" | tail -n 1)
+    elif grep -q '^1\.\.[0-9]*' "$output"; then # TAP
+        p=$(grep -c '^ok [0-9]' "$output") f=$(grep -c '^not ok [0-9]' "$output") s=0
     else
         checks=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\), .*/\1/p' "$output" | awk '{n += $1} END {print n + 0}')
         bad=$(sed -n 's/^[0-9]*%: Checks: [0-9]*, Failures: \([0-9]*\), Errors: \([0-9]*\)/\1 \2/p' "$output" |

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends.h"
 #include "log.h"
 #include "util.h"
 
@@ -127,16 +126,6 @@ void block_submit(struct block *blk, struct blk_req *req)
         block_complete_late(blk, req, r);
     else
         blk->ops->submit(blk, req);
-}
-
-struct block *block_open(const struct block_config *cfg, const struct block_env *env,
-                         struct err *err)
-{
-    struct block *blk = cfg->snapshot ? overlay_open(cfg, env, NULL, err)
-                                      : raw_open(cfg, env, NULL, err);
-    if (blk && cfg->serial)
-        strncpy(blk->serial, cfg->serial, sizeof blk->serial - 1);
-    return blk;
 }
 
 void block_close(struct block *blk)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What both engines share: how a transfer is cut into system calls and continued after a short one,
-// and the choice between the engines. Continuing needs no memory: after a short transfer that ends
+// and the delivery of results. Continuing needs no memory: after a short transfer that ends
 // within an iov entry, the rest of that entry goes alone, and then the entries after it.
 #include "engine.h"
 
@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
 #include "util.h"
 
 const struct host_io host_io_system = {
@@ -145,22 +144,6 @@ void engine_finish(struct engine *eng, struct host_op *op, int result)
 {
     eng->busy--;
     op->finished(op, result);
-}
-
-int engine_open(struct engine **eng, const struct block_config *cfg, const struct block_env *env,
-                const struct host_io *io, struct err *err)
-{
-    if (cfg->aio == BLK_AIO_THREADS || io != &host_io_system)
-        return threads_open(eng, env, io, err);
-    if (cfg->aio == BLK_AIO_URING)
-        return uring_open(eng, env, err);
-    /* Containers often forbid io_uring; that is no reason to bother the user. */
-    struct err why = {0};
-    int r = uring_open(eng, env, &why);
-    if (!r)
-        return 0;
-    log_msg(LOG_BLOCK, "disk '%s': using threads: %s", cfg->path, why.msg);
-    return threads_open(eng, env, io, err);
 }
 
 void engine_close(struct engine *eng)

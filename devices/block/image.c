@@ -243,11 +243,18 @@ static int open_unlinked(const char *dir)
     return fd;
 }
 
-int image_open_scratch(struct image *img, uint64_t size, struct err *err)
+/* $TMPDIR; else /var/tmp rather than /tmp, which is often memory; but a minimal system may only have /tmp. */
+static const char *scratch_dir(void)
 {
     const char *dir = getenv("TMPDIR");
-    if (!dir || !*dir)
-        dir = "/var/tmp"; /* not /tmp, which is often memory */
+    if (dir && *dir)
+        return dir;
+    return access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp";
+}
+
+int image_open_scratch(struct image *img, uint64_t size, struct err *err)
+{
+    const char *dir = scratch_dir();
     *img = (struct image){.fd = -1, .size = size, .data_end = size,
                           .logical_block = UNIT, .physical_block = PAGE,
                           .dio_align = 1, .dio_mem_align = 1};

@@ -90,11 +90,15 @@ static void *thread_main(void *self)
     return NULL;
 }
 
-/* Signals are for the threads that run guests and the event loop. */
+/* Signals are for the threads that run guests and the event loop. But for faults: a fault that is
+ * blocked kills without the handler that restores the terminal. */
 static int start_thread(struct threads *t)
 {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
     sigset_t all, before;
     sigfillset(&all);
+    for (unsigned i = 0; i < ARRAY_LEN(faults); i++)
+        sigdelset(&all, faults[i]);
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_BYTES);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The terminal on stdin: raw while the guest runs, as it was before on every way out (atexit,
-// fatal signals, and who calls tty_restore()). Ctrl-C and its like go to the guest (ISIG off).
+// The terminal on stdin: raw while the guest runs, as it was before on every way out (atexit, and
+// who calls tty_restore(): the machine's end, the handlers of fatal signals). Ctrl-C and its like
+// go to the guest (ISIG off).
 // Output processing stays on, so that our own messages, which end in a bare newline, do not run
 // down the screen in steps; a guest's CR LF passes unharmed. In the background nothing is
 // changed: the terminal is another job's then, and asking would stop us (SIGTTOU).
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
@@ -58,28 +58,6 @@ void tty_restore(void)
     errno = saved_errno;
 }
 
-/* Restore, then die of the same signal as if we had never caught it. */
-static void on_fatal_signal(int sig)
-{
-    tty_restore();
-    signal(sig, SIG_DFL);
-    raise(sig); /* held back until this handler returns */
-}
-
-static void catch_fatal_signals(void)
-{
-    static const int signals[] = {SIGSEGV, SIGBUS,  SIGILL,  SIGFPE,  SIGABRT, SIGSYS,  SIGTRAP,
-                                  SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGALRM, SIGXCPU, SIGXFSZ,
-                                  SIGUSR1, SIGUSR2, SIGVTALRM};
-    struct sigaction ours = {.sa_handler = on_fatal_signal, .sa_flags = SA_ONSTACK};
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        struct sigaction old;
-        if (sigaction(signals[i], NULL, &old) == 0 && !(old.sa_flags & SA_SIGINFO) &&
-            old.sa_handler == SIG_DFL) /* whoever handles a signal already ends in an orderly way */
-            sigaction(signals[i], &ours, NULL);
-    }
-}
-
 static void make_raw_modes(void)
 {
     raw = saved;
@@ -100,7 +78,6 @@ int tty_raw(struct err *err)
     if (!registered) {
         registered = true;
         atexit(tty_restore);
-        catch_fatal_signals();
     }
     if (!atomic_load(&is_raw) && tcgetattr(STDIN_FILENO, &saved))
         return err_set_errno(err, errno, "read the modes of the terminal on stdin");
@@ -117,8 +94,14 @@ int tty_raw(struct err *err)
 
 void tty_raw_again(void)
 {
-    if (!atomic_load(&wanted))
+    if (!atomic_load(&wanted) || !tty_in_foreground(STDIN_FILENO))
         return;
     atomic_store(&is_raw, true);
     set_modes(&raw);
+}
+
+void tty_lend(void)
+{
+    if (atomic_load(&is_raw) && tty_in_foreground(STDIN_FILENO))
+        set_modes(&saved);
 }

@@ -17,5 +17,11 @@ void tty_claim(void);
  */
 bool tty_in_foreground(int fd);
 
-/* Back in the foreground: go raw again if tty_raw() was ever asked for. */
+/*
+ * Back in the foreground, or continued after a stop: go raw again if tty_raw() was ever asked for.
+ * Nothing happens in the background.
+ */
 void tty_raw_again(void);
+
+/* About to be stopped: the modes of before, until tty_raw_again(). */
+void tty_lend(void);

@@ -5,7 +5,7 @@
 // BAR addresses and interrupt lines are given at pci_add. The INTA pins of all slots share two
 // wires; a wire is up while any function behind it asserts.
 // Left out: other buses, multi-function slots, hot plug.
-#include "host.h"
+#include "regs.h"
 
 #include <errno.h>
 #include <stdlib.h>

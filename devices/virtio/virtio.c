@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The part of virtio 1.2 that is neither device, queue nor transport: status and feature
-// negotiation (sections 2.1, 2.2, 3.1), configuration bytes and their generation (2.5), reset
-// (2.4), breaking down (2.1.2).
+// negotiation (sections 2.1, 2.2, 3.1), configuration bytes and their generation (2.5), reset (2.4).
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -81,11 +79,6 @@ void virtio_detach(struct virtio *vd)
 
 /* --- features --- */
 
-bool virtio_has(const struct virtio *vd, uint64_t feature)
-{
-    return vd->regs.accepted & feature;
-}
-
 static uint32_t feature_word(uint64_t bits, uint32_t sel)
 {
     return sel < 2 ? (uint32_t)(bits >> (32 * sel)) : 0;
@@ -128,12 +121,6 @@ static bool features_acceptable(const struct virtio *vd)
 
 /* --- status --- */
 
-bool virtio_running(const struct virtio *vd)
-{
-    unsigned bits = VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET | VIRTIO_FAILED;
-    return (vd->regs.status & bits) == VIRTIO_DRIVER_OK;
-}
-
 void virtio_set_status(struct virtio *vd, uint32_t status)
 {
     if (!status) {
@@ -174,28 +161,7 @@ void virtio_reset(struct virtio *vd)
     vd->transport->reset(vd);
 }
 
-void virtio_broken(struct virtio *vd, const char *fmt, ...)
-{
-    char what[160];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(what, sizeof what, fmt, ap);
-    va_end(ap);
-    log_guest("%s: needs reset: %s", vd->ops->name, what);
-    vd->breakdowns++;
-    vd->regs.status = (uint8_t)(vd->regs.status | VIRTIO_NEEDS_RESET);
-    if (vd->regs.status & VIRTIO_DRIVER_OK)
-        vd->transport->raise_config(vd);
-}
-
 /* --- configuration bytes --- */
-
-void virtio_config_changed(struct virtio *vd)
-{
-    vd->regs.config_dirty = true;
-    if (vd->regs.status & VIRTIO_DRIVER_OK)
-        vd->transport->raise_config(vd);
-}
 
 /*
  * The generation moves when the driver looks, not when the bytes change: a narrow counter then

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // virtio-blk from the driver's side: two disks, the second read-only. Words on the command line say
-// how: the transport (pci, or mmio with the IOAPIC), over PCI the interrupts (msix through the local
-// APIC, or intx through the PIC, level-triggered), and ring features (indirect, event).
-// The image holds lines "sector N ..." of 512 bytes; the runner checks afterwards what we wrote.
+// how: the transport (pci, or mmio with the IOAPIC), over PCI the interrupts (msix through the
+// local APIC, or intx through the PIC, level-triggered), and ring features (indirect, event). The
+// image holds lines "sector N ..." of 512 bytes; the runner checks afterwards what we wrote.
 #include "virtio.h"
 
 #define DISKS 2
 #define SECTORS 64
 #define VECTOR(disk, q) (0x40 + 0x10 * (disk) + (q))
-#define WRITTEN 8  /* first sector written, and how many */
+#define WRITTEN 8 /* first sector written, and how many */
 #define WRITTEN_SECTORS 8
 #define ZEROED 24
 #define SECOND_QUEUE_SECTOR 40
@@ -168,7 +168,8 @@ static void let_in(void)
     irq_off();
 }
 
-/* The driver does not want to hear of this one. The reset makes sure that no older one is on its way. */
+/* The driver does not want to hear of this one. The reset makes sure that no older one is on its
+ * way. */
 static void silence(void)
 {
     struct vq *vq = &rings[0][0];

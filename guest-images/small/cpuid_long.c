@@ -37,13 +37,13 @@ static void check_ids(unsigned id)
 static void check_features(void)
 {
     struct regs r = cpuid(1, 0);
-    CHECK(r.c & 1u << 31);                  /* a hypervisor */
-    CHECK(!(r.c & (1u << 3 | 1u << 5)));    /* neither MONITOR nor VMX */
-    CHECK(r.d & 1u << 9 && r.d & 1u << 5);  /* local APIC, MSRs */
+    CHECK(r.c & 1u << 31);                 /* a hypervisor */
+    CHECK(!(r.c & (1u << 3 | 1u << 5)));   /* neither MONITOR nor VMX */
+    CHECK(r.d & 1u << 9 && r.d & 1u << 5); /* local APIC, MSRs */
     CHECK(cpuid(0x80000000, 0).a >= 0x80000001);
     r = cpuid(0x80000001, 0);
-    CHECK(r.d & 1u << 29);    /* long mode */
-    CHECK(!(r.c & 1u << 2));  /* no SVM */
+    CHECK(r.d & 1u << 29);   /* long mode */
+    CHECK(!(r.c & 1u << 2)); /* no SVM */
 }
 
 static void ap(unsigned id)

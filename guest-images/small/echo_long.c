@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Echo: every byte of serial input goes out again in upper case, both directions by interrupt, until
-// one of value 4 (end of transmission).
+// Echo: every byte of serial input goes out again in upper case, both directions by interrupt,
+// until one of value 4 (end of transmission).
 #include "guest.h"
 
 #define IRQ4 PIC_VECTOR(4)

@@ -10,7 +10,8 @@
 #define PASS 0x10 /* exit status 33 */
 #define FAIL 0x11 /* exit status 35 */
 
-#define AP_TRAMPOLINE 0x8000 /* where the other CPUs start; the page's number is the SIPI vector */
+#define AP_TRAMPOLINE 0x8000 /* where the other CPUs start; the page's number is the SIPI vector   \
+                              */
 
 #ifndef __ASSEMBLER__
 #include <stdbool.h>

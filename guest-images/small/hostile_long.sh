@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Victims a and c, whose contents may be anything afterwards but not of another size; b, in which the
-# first sectors hold the alphabet, moved on by one in each, and the others are as they were.
+# Victims a and c, whose contents may be anything afterwards but not of another size; b, in which
+# the first sectors hold the alphabet, moved on by one in each, and the others are as they were.
 case $1 in
 setup)
     for disk in a b c; do head -c 32768 /dev/zero >$disk; done

@@ -133,7 +133,7 @@ void irq_setup(void)
 void pic_unmask(unsigned irq)
 {
     uint16_t port = irq < 8 ? PIC1 + 1 : PIC2 + 1;
-    outb(port, inb(port) & (uint8_t)~(1u << (irq % 8)));
+    outb(port, inb(port) & (uint8_t) ~(1u << (irq % 8)));
 }
 
 void pic_mask_all(void)

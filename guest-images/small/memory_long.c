@@ -2,8 +2,8 @@
 //
 // More RAM than fits below the hole: marks at the ends of both parts, each where it was put, none
 // showing through elsewhere; nothing but all-ones in the hole; and e820 (as multiboot has it), CMOS
-// and fw_cfg agreeing on the sizes. The command line says how much RAM there is (mib=). Touches a few
-// pages only.
+// and fw_cfg agreeing on the sizes. The command line says how much RAM there is (mib=). Touches a
+// few pages only.
 #include "guest.h"
 
 #define MIB 20
@@ -41,8 +41,8 @@ static uint64_t e820_ram_above(uint64_t from)
 
 static uint64_t cmos_high(void)
 {
-    uint32_t units = cmos_read(0x5b) | (uint32_t)cmos_read(0x5c) << 8 |
-                     (uint32_t)cmos_read(0x5d) << 16;
+    uint32_t units =
+        cmos_read(0x5b) | (uint32_t)cmos_read(0x5c) << 8 | (uint32_t)cmos_read(0x5d) << 16;
     return (uint64_t)units << 16;
 }
 
@@ -67,8 +67,8 @@ void guest_main(void)
     print("%lu MiB in two parts\n", size >> MIB);
 
     map_high();
-    const uint64_t marks[] = {0x600000,       LOW_END / 2,          LOW_END - 8,
-                              HIGH_START,     HIGH_START + high / 2, HIGH_START + high - 8};
+    const uint64_t marks[] = {0x600000,   LOW_END / 2,           LOW_END - 8,
+                              HIGH_START, HIGH_START + high / 2, HIGH_START + high - 8};
     const unsigned n = sizeof marks / sizeof marks[0];
     for (unsigned i = 0; i < n; i++) {
         CHECK(*at(marks[i]) == 0);

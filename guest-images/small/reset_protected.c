@@ -32,7 +32,6 @@ static void by_port92(void)
     outb(0x92, inb(0x92) | 1);
 }
 
-
 static const struct {
     const char *name;
     void (*reset)(void);

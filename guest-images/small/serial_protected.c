@@ -50,7 +50,7 @@ static void loopback(void)
     outb(MCR, 0x1a); /* RTS and OUT2 */
     CHECK((inb(MSR) & 0xf0) == 0x90);
     CHECK((inb(MSR) & 0x0f) == 0); /* the deltas went with the last read */
-    outb(MCR, 0x15); /* DTR and OUT1 */
+    outb(MCR, 0x15);               /* DTR and OUT1 */
     CHECK((inb(MSR) & 0xf0) == 0x60);
     CHECK(!(inb(LSR) & 1));
     for (unsigned i = 0; i < 16; i++)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Starting the other CPUs (SDM vol. 3 section 9.4: INIT, then twice STARTUP): long-mode guests only.
+// Starting the other CPUs (SDM vol. 3 section 9.4: INIT, then twice STARTUP): long-mode guests
+// only.
 #include "guest.h"
 
 #define STACK_BYTES 4096

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// All CPUs: the first starts the others by INIT and SIPI; each says which it is, they count together
-// with a locked instruction, and they wake from HLT by interrupts, sent one by one and to all. With
-// "restart" on the command line that is followed by a machine reset while they run, twice (counted
-// in CMOS memory): afterwards they must wait for SIPI again.
+// All CPUs: the first starts the others by INIT and SIPI; each says which it is, they count
+// together with a locked instruction, and they wake from HLT by interrupts, sent one by one and to
+// all. With "restart" on the command line that is followed by a machine reset while they run, twice
+// (counted in CMOS memory): afterwards they must wait for SIPI again.
 #include "guest.h"
 
 #define CPUS 4

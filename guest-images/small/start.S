@@ -8,7 +8,7 @@
 
 #define MULTIBOOT_MAGIC 0x1badb002
 #ifdef GUEST64
-#define MULTIBOOT_FLAGS 0x00010003 /* align modules, want memory sizes, load a flat file by the address fields */
+#define MULTIBOOT_FLAGS 0x00010003 /* align modules, memory sizes, load by the address fields */
 #else
 #define MULTIBOOT_FLAGS 0x00000003 /* the file is a 32-bit ELF */
 #endif

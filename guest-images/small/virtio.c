@@ -147,7 +147,8 @@ void vblk_reset(struct vblk *b)
         ;
 }
 
-static void set_address(struct vblk *b, unsigned pci_reg, unsigned mmio_reg, const volatile void *area)
+static void set_address(struct vblk *b, unsigned pci_reg, unsigned mmio_reg,
+                        const volatile void *area)
 {
     uintptr_t at = b->common + (b->mmio ? mmio_reg : pci_reg);
     write32(at, (uint32_t)(uintptr_t)area);
@@ -157,7 +158,7 @@ static void set_address(struct vblk *b, unsigned pci_reg, unsigned mmio_reg, con
 void vblk_queue_setup(struct vblk *b, unsigned q, uint16_t vector)
 {
     struct vq *vq = &b->vq[q];
-    memset(vq, 0, sizeof *vq);
+    memset(vq, 0, offsetof(struct vq, used) + sizeof vq->used);
     b->seen[q] = 0;
     if (b->mmio) {
         write32(b->common + M_QUEUE_SEL, q);
@@ -224,7 +225,8 @@ uint64_t vblk_capacity(struct vblk *b)
 
 /* --- requests --- */
 
-static struct vq_desc describe(const volatile void *buf, uint32_t len, uint16_t flags, uint16_t next)
+static struct vq_desc describe(const volatile void *buf, uint32_t len, uint16_t flags,
+                               uint16_t next)
 {
     return (struct vq_desc){(uintptr_t)buf, len, flags, next};
 }
@@ -275,7 +277,8 @@ bool vblk_kick(struct vblk *b, unsigned q)
     struct vq *vq = &b->vq[q];
     bool wanted;
     barrier();
-    if (b->features & F_EVENT_IDX) /* it asked to hear of the step from avail_event, and that is new */
+    if (b->features &
+        F_EVENT_IDX) /* it asked to hear of the step from avail_event, and that is new */
         wanted = (uint16_t)(vq->avail.idx - *(volatile uint16_t *)&vq->used.avail_event - 1) <
                  (uint16_t)(vq->avail.idx - b->seen[q]);
     else

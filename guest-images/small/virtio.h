@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// A small virtio-blk driver (virtio 1.2: sections 2.7, 4.1, 4.2, 5.2) over PCI and MMIO, shared by the
-// guests that test the device. The rings are open, so that a guest can also break them.
+// A small virtio-blk driver (virtio 1.2: sections 2.7, 4.1, 4.2, 5.2) over PCI and MMIO, shared by
+// the guests that test the device. The rings are open, so that a guest can also break them.
 #pragma once
 
 #include "guest.h"
 
-#define VIRTIO_MMIO(n) (0xfeb00000u + (n) * 0x1000u)
+#define VIRTIO_MMIO(n) (0xfeb00000u + (n)*0x1000u)
 #define VIRTIO_MMIO_PIN(n) (16 + (n)) /* of the IOAPIC */
 
-enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 0x40, FAILED = 0x80 };
+enum {
+    ACKNOWLEDGE = 1,
+    DRIVER = 2,
+    DRIVER_OK = 4,
+    FEATURES_OK = 8,
+    NEEDS_RESET = 0x40,
+    FAILED = 0x80
+};
 enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
 enum { BLK_IN = 0, BLK_OUT = 1, BLK_FLUSH = 4, BLK_GET_ID = 8, BLK_WRITE_ZEROES = 13 };
 enum { BLK_OK = 0, BLK_IOERR = 1, BLK_UNSUPP = 2, BLK_NOTHING = 0xee };
@@ -61,14 +68,14 @@ struct blk_request {
 
 struct vblk {
     bool mmio;
-    unsigned slot;                           /* PCI */
-    uintptr_t common, notify, isr, config;   /* PCI; MMIO has common and config */
+    unsigned slot;                         /* PCI */
+    uintptr_t common, notify, isr, config; /* PCI; MMIO has common and config */
     uintptr_t msix_table;
     uint32_t notify_multiplier;
     unsigned msix_cap;
-    uint64_t features;                       /* accepted */
-    struct vq *vq;                           /* VQ_MAX of them */
-    uint16_t seen[VQ_MAX];                   /* used index up to which we have looked */
+    uint64_t features;     /* accepted */
+    struct vq *vq;         /* VQ_MAX of them */
+    uint16_t seen[VQ_MAX]; /* used index up to which we have looked */
     struct blk_request request[VQ_MAX][VQ_SIZE / 4];
 };
 
@@ -91,13 +98,15 @@ uint64_t vblk_capacity(struct vblk *b);
 
 /* With event index: ask for one interrupt, when n more requests are back. Before they are put. */
 void vblk_expect(struct vblk *b, unsigned q, unsigned n);
-/* Put a request into the ring without telling the device; n picks its descriptors (up to VQ_SIZE/4). */
+/* Put a request into the ring without telling the device; n picks its descriptors (up to
+ * VQ_SIZE/4). */
 struct blk_request *vblk_put(struct vblk *b, unsigned q, unsigned n, uint32_t type, uint64_t sector,
                              void *buf, uint32_t len);
-bool vblk_kick(struct vblk *b, unsigned q); /* if the device wants to be told */
+bool vblk_kick(struct vblk *b, unsigned q);   /* if the device wants to be told */
 void vblk_notify(struct vblk *b, unsigned q); /* in any case */
 /* Sleep until `n` more requests came back. At least one interrupt must tell of them. */
 void vblk_wait(struct vblk *b, unsigned q, unsigned n);
 bool vblk_poll(struct vblk *b, unsigned q, unsigned n, uint32_t ms);
 /* All of it: expect, put, kick, wait; the status. */
-uint8_t vblk_do(struct vblk *b, unsigned q, uint32_t type, uint64_t sector, void *buf, uint32_t len);
+uint8_t vblk_do(struct vblk *b, unsigned q, uint32_t type, uint64_t sector, void *buf,
+                uint32_t len);

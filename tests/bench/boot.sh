@@ -25,8 +25,8 @@ gcc -O2 -nostdlib -static -fno-stack-protector -o "$out/guest-init" tests/bench/
 gcc -O2 -shared -fPIC -o "$counter" tests/bench/count-exits.c
 guest-images/linux/mkinitramfs "$initrd" --modules none --init "$out/guest-init"
 
-common=(-m 512 -kernel "$kernel" -initrd "$initrd" -append "console=ttyS0 quiet reboot=k"
-    -no-reboot)
+common=(-m 512 -kernel "$kernel" -initrd "$initrd" -append "console=ttyS0 quiet reboot=t"
+    -device isa-debug-exit,iobase=0xf4,iosize=4 -no-reboot)
 qemu=(qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -serial stdio)
 
 vmm_command() {
@@ -50,9 +50,11 @@ for vmm in "$@"; do
     status=0
     tests/testbed/testbed "${files[@]}" --icount-report "$out/$vmm.icount" --timeout 300 -- \
         "${command[@]}" >"$out/$vmm.out" 2>&1 </dev/null || status=$?
+    # minivmm counts itself; into QEMU a library is loaded that counts the returns of KVM_RUN.
+    if [[ ${command[0]} == */minivmm ]]; then command+=(-d exits); fi
     tests/testbed/testbed "${files[@]}" --env "LD_PRELOAD=$counter" --timeout 120 -- \
         "${command[@]}" >"$out/$vmm.exits" 2>&1 </dev/null || true
-    ((status == 0)) || echo "boot.sh: $vmm ended with status $status, see $out/$vmm.out" >&2
+    ((status <= 1)) || echo "boot.sh: $vmm ended with status $status, see $out/$vmm.out" >&2
     printf '%-14s %12s %10s\n' "$vmm" "$(grep -o 'instructions[^0-9]*[0-9]*' "$out/$vmm.icount" | grep -o '[0-9]*$' | head -n 1)" \
-        "$(sed -n 's/^exits to user space: \([0-9]*\).*/\1/p' "$out/$vmm.exits")"
+        "$(sed -n 's/^exits to user space: \([0-9]*\).*/\1/p; s/^exits: total: //p' "$out/$vmm.exits")"
 done

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // First process of the testbed guest: gets one program running as soon as possible and reports
-// how it ended. It mounts the usual file systems, inserts the modules listed in /lib/minivmm/modules
-// in that order, gives the program its standard streams, relays them to the ports of one
+// how it ended. It mounts the usual file systems, inserts the modules which /lib/minivmm/modules
+// lists, in that order, gives the program its standard streams, relays them to the ports of one
 // virtio-serial device, and tells the host the exit status on a control port.
 //
 // Ports (fixed numbers, see the testbed script): 1 standard input, 2 standard output,

@@ -30,6 +30,8 @@ int main(int argc, char **argv)
     };
     unsigned long writes = argc > 1 ? strtoul(argv[1], NULL, 0) : 1000;
     unsigned long exits = 0;
+    if (writes == 0 || writes > UINT32_MAX)
+        return fprintf(stderr, "usage: probe [N], 1 <= N < 2^32\n"), 2;
     int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (kvm < 0)
         return fail("/dev/kvm");

@@ -24,6 +24,8 @@
 #include "chr.h"
 #include "devices/chr/tty.h"
 #include "log.h"
+#include "src/fatal.h"
+#include "stop.h"
 
 #define DEADLINE_ROUNDS 1000 /* of 10 ms: only a broken test waits that long */
 
@@ -858,15 +860,12 @@ END_TEST
 
 /* ---- terminal modes ---- */
 
-enum way_out { BY_RESTORE, BY_EXIT, BY_ABORT, BY_TERM, BY_ILL, WAYS_OUT };
+enum way_out { BY_RESTORE, BY_EXIT, BY_ABORT, BY_ALARM, BY_ILL, WAYS_OUT };
 
 static _Noreturn void leave(enum way_out way)
 {
-    /* Check and sanitizers have handlers of their own; tty.c takes over defaults only. */
-    signal(SIGABRT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGILL, SIG_DFL);
     struct err err = {0};
+    fatal_install();
     tty_claim();
     if (tty_raw(&err))
         _exit(9);
@@ -882,8 +881,8 @@ static _Noreturn void leave(enum way_out way)
         exit(0);
     case BY_ABORT:
         abort();
-    case BY_TERM:
-        kill(getpid(), SIGTERM);
+    case BY_ALARM:
+        kill(getpid(), SIGALRM);
         break;
     default:
         raise(SIGILL);
@@ -906,7 +905,7 @@ static pid_t spawn_on_terminal(int slave, enum way_out way)
 
 START_TEST(tty_is_raw_meanwhile_and_restored_on_every_way_out)
 {
-    static const int ends[WAYS_OUT] = {0, 0, SIGABRT, SIGTERM, SIGILL};
+    static const int ends[WAYS_OUT] = {0, 0, EXIT_VMM_BUG, SIGALRM, EXIT_VMM_BUG};
     int master, slave, status;
     struct termios before, meanwhile, after;
     ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);

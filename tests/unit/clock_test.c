@@ -196,6 +196,32 @@ START_TEST(event_cancel_of_the_last_keeps_the_queue_whole)
 }
 END_TEST
 
+static void post_other(void *self)
+{
+    event_post(self);
+}
+
+/* A post to a queue that is not empty does not wake; the run that leaves it behind must. */
+START_TEST(event_posted_during_a_run_wakes_again)
+{
+    struct event poster, last, late;
+    event_queue_init(&queue, on_wake, NULL);
+    event_init(&poster, &queue, post_other, &late);
+    event_init(&last, &queue, on_event, NULL);
+    event_init(&late, &queue, on_event, NULL);
+    event_post(&poster);
+    event_post(&last);
+    wakes = 0;
+    ck_assert_uint_eq(event_queue_run(&queue), 2);
+    ck_assert_uint_ge(wakes, 1);
+    ck_assert_uint_eq(event_queue_run(&queue), 1);
+    wakes = 0;
+    ck_assert_uint_eq(event_queue_run(&queue), 0);
+    ck_assert_uint_eq(wakes, 0);
+    event_queue_fini(&queue);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("clock and events");
@@ -210,6 +236,7 @@ int main(void)
     tcase_add_test(t, event_posted_twice_fires_once);
     tcase_add_test(t, event_that_posts_itself_waits_for_the_next_run);
     tcase_add_test(t, event_cancel_of_the_last_keeps_the_queue_whole);
+    tcase_add_test(t, event_posted_during_a_run_wakes_again);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

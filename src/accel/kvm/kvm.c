@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -27,15 +26,6 @@ static const struct {
     {KVM_CAP_EXT_CPUID, "extended CPUID"},  {KVM_CAP_MP_STATE, "MP state"},
     {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
 };
-
-int kvm_ioctl(int fd, unsigned long request, void *arg)
-{
-    int rc;
-    do {
-        rc = ioctl(fd, request, arg);
-    } while (rc < 0 && errno == EINTR);
-    return rc < 0 ? -errno : rc;
-}
 
 static int ioctl_long(int fd, unsigned long request, unsigned long arg)
 {

@@ -41,7 +41,7 @@ struct kvm_vcpu {
     atomic_bool running; /* thread is valid */
 };
 
-/* ioctl that repeats on EINTR; -errno on failure. */
+/* kvm_ioctl.c: an ioctl that repeats on EINTR; -errno on failure. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);
 
 /* kvm_vcpu.c */

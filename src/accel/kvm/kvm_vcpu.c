@@ -4,7 +4,8 @@
 //
 // A kick stores immediate_exit in the shared run page, then signals the thread: the signal ends a KVM_RUN under way, the flag ends the next
 // one at once. kvm_vcpu_run clears the flag once, after KVM_RUN came back with EINTR, and its caller looks at its requests after that; as
-// requests are stored before the kick, none is lost. The signal handler has nothing to do.
+// requests are stored before the kick, none is lost. Both sides store one thing and then load another, so both stores must be full
+// barriers. The signal handler has nothing to do.
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -67,10 +68,17 @@ void kvm_vcpu_fini(struct vcpu *v)
     v->priv = NULL;
 }
 
+static void set_immediate_exit(struct kvm_vcpu *kv, bool on)
+{
+    __atomic_store_n(&kv->run->immediate_exit, on, __ATOMIC_SEQ_CST);
+}
+
 void kvm_vcpu_kick(struct vcpu *v)
 {
     struct kvm_vcpu *kv = v->priv;
-    kv->run->immediate_exit = 1;
+    if (!kv)
+        return; /* a reset that failed half-way */
+    set_immediate_exit(kv, true);
     if (atomic_load(&kv->running))
         pthread_kill(kv->thread, KVM_KICK_SIGNAL);
 }
@@ -196,7 +204,7 @@ void kvm_vcpu_run(struct vcpu *v, struct vm_exit *out)
         return;
     }
     int e = errno;
-    kv->run->immediate_exit = 0;
+    set_immediate_exit(kv, false);
     if (e == EINTR || e == EAGAIN) {
         out->kind = EXIT_INTR;
         return;

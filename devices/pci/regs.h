@@ -26,6 +26,11 @@ enum {
     CAPS_END = 0x100, /* pointers are one byte */
 };
 
+static inline unsigned bar_reg(unsigned n)
+{
+    return REG_BAR0 + 4 * n;
+}
+
 #define COMMAND_MEMORY 0x0002
 #define COMMAND_BUS_MASTER 0x0004
 #define COMMAND_PARITY 0x0040
