@@ -49,10 +49,12 @@ int vcpus_start(struct vm *vm, struct err *err)
     atomic_store(&vm->hold, true);
     if (!vm->vcpus)
         return 0;
-    vm->threads = calloc(vm->accel.nvcpus, sizeof vm->threads[0]);
+    /* An engine that takes turns runs all vCPUs from the thread of the first. */
+    unsigned wanted = vm->accel.ops->caps & ACCEL_CAP_THREADS ? vm->accel.nvcpus : 1;
+    vm->threads = calloc(wanted, sizeof vm->threads[0]);
     if (!vm->threads)
-        return err_set(err, ENOMEM, "out of memory for %u vCPU threads", vm->accel.nvcpus);
-    for (unsigned i = 0; i < vm->accel.nvcpus; i++) {
+        return err_set(err, ENOMEM, "out of memory for %u vCPU threads", wanted);
+    for (unsigned i = 0; i < wanted; i++) {
         vm->threads[i].vm = vm;
         vm->threads[i].vcpu = &vm->vcpus[i];
         /* Signals that end the process are blocked already (vm.c) and stay so in this thread. */

@@ -177,6 +177,11 @@ static int init_loop(struct vm *vm, struct err *err)
 
 /* --- engine --- */
 
+static void answer_inline(void *opaque, struct vcpu *v, struct vm_exit *exit)
+{
+    exit_handle(opaque, v, exit);
+}
+
 static int try_accel(struct vm *vm, const char *name, struct err *err)
 {
     vm->accel = (struct accel){
@@ -184,6 +189,12 @@ static int try_accel(struct vm *vm, const char *name, struct err *err)
         .gmem = &vm->gmem,
         .loop = &vm->loop,
         .nvcpus = vm->cfg->smp,
+        .lock = &vm->lock,
+        .pio = &vm->pio,
+        .mmio = &vm->mmio,
+        .clock = &vm->clock,
+        .io = answer_inline,
+        .io_opaque = vm,
     };
     if (!vm->accel.ops)
         return -EINVAL;

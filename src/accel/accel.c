@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/accel/interp/interp.h"
 #include "src/accel/kvm/kvm.h"
 #include "src/accel/none.h"
 
-const struct accel_ops *const accel_list[] = {&kvm_accel, &none_accel, NULL};
+const struct accel_ops *const accel_list[] = {&kvm_accel, &interp_accel, &none_accel, NULL};
 
 const struct accel_ops *accel_find(const char *name, struct err *err)
 {

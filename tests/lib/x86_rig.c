@@ -124,7 +124,8 @@ void x86_rig_gate(struct x86_rig *r, unsigned vector, uint64_t gate)
     x86_rig_poke(r, RIG_IDT + vector * 8, gate, 8);
 }
 
-void x86_rig_gate64(struct x86_rig *r, unsigned vector, uint16_t sel, uint64_t off, uint8_t access, unsigned ist)
+void x86_rig_gate64(struct x86_rig *r, unsigned vector, uint16_t sel, uint64_t off, uint8_t access,
+                    unsigned ist)
 {
     x86_rig_poke(r, RIG_IDT + vector * 16, GATE(sel, off, access) | (uint64_t)ist << 32, 8);
     x86_rig_poke(r, RIG_IDT + vector * 16 + 8, off >> 32, 8);
@@ -148,10 +149,23 @@ struct x86_rig *x86_rig_new(void)
         abort();
     r->code_page = ~0ull;
     r->env = (struct x86_env){
-        .gmem = &r->gm, .opaque = r, .io_read = io_read, .io_write = io_write, .mmio_read = mmio_read, .mmio_write = mmio_write, .tsc = tsc,
-        .apic_msr_read = apic_msr_read, .apic_msr_write = apic_msr_write, .cr8_read = cr8_read, .cr8_write = cr8_write,
-        .page_has_code = page_has_code, .code_written = code_written, .code_mapping_changed = code_mapping_changed,
-        .phys_bits = 40, .ncpus = 2, .tsc_hz = 1000000000,
+        .gmem = &r->gm,
+        .opaque = r,
+        .io_read = io_read,
+        .io_write = io_write,
+        .mmio_read = mmio_read,
+        .mmio_write = mmio_write,
+        .tsc = tsc,
+        .apic_msr_read = apic_msr_read,
+        .apic_msr_write = apic_msr_write,
+        .cr8_read = cr8_read,
+        .cr8_write = cr8_write,
+        .page_has_code = page_has_code,
+        .code_written = code_written,
+        .code_mapping_changed = code_mapping_changed,
+        .phys_bits = 40,
+        .ncpus = 2,
+        .tsc_hz = 1000000000,
     };
     if (x86_cpu_init(&r->cpu, &r->env, 0, &err))
         abort();
@@ -268,14 +282,16 @@ void x86_rig_v86(struct x86_rig *r, unsigned iopl)
 
 struct outcome x86_rig_fault(const struct x86_rig *r)
 {
-    return (struct outcome){r->cpu.exception.vector, r->cpu.exception.has_error, r->cpu.exception.error};
+    return (struct outcome){r->cpu.exception.vector, r->cpu.exception.has_error,
+                            r->cpu.exception.error};
 }
 
 static void put_code(struct x86_rig *r, const void *code, size_t len)
 {
     struct x86_cpu *cpu = &r->cpu;
     gpa_t gpa;
-    if (!mmu_peek(cpu, cpu->seg_base[SEG_CS] + cpu->next_rip, &gpa) || gmem_write(&r->gm, gpa, code, len))
+    if (!mmu_peek(cpu, cpu->seg_base[SEG_CS] + cpu->next_rip, &gpa) ||
+        gmem_write(&r->gm, gpa, code, len))
         abort();
 }
 

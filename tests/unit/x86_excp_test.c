@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Delivery of exceptions and interrupts, IRET, double and triple faults, debug traps: SDM vol. 3 chapters 6 and 17.
+// Delivery of exceptions and interrupts, IRET, double and triple faults, debug traps: SDM vol. 3
+// chapters 6 and 17.
 #include <check.h>
 #include <stdlib.h>
 
@@ -167,8 +168,9 @@ START_TEST(broken_long_mode_gates_fault)
     if (long_gates[n].ring == 3)
         x86_rig_user(r);
     struct outcome o = TRY(r, 0xcd, 0x81);
-    ck_assert_msg(o.vector == long_gates[n].vector && (o.vector < 0 || o.error == long_gates[n].error), "%s: vector %d error %x",
-                  long_gates[n].what, o.vector, o.error);
+    ck_assert_msg(o.vector == long_gates[n].vector &&
+                      (o.vector < 0 || o.error == long_gates[n].error),
+                  "%s: vector %d error %x", long_gates[n].what, o.vector, o.error);
     if (o.vector >= 0) {
         ck_assert_uint_eq(cpu->cpl, long_gates[n].ring);
         ck_assert_uint_eq(cpu->gpr[RSP], cpu->cpl ? RIG_USER_STACK : RIG_STACK);
@@ -384,7 +386,8 @@ START_TEST(iret_at_ring_3_keeps_iopl_and_if)
 {
     x86_rig_user(r);
     cpu->gpr[RSP] = RIG_USER_STACK;
-    push_iret(0x60000, SEL_USER_CODE64, 0x3000 | FL_IF | FL_TF | FL_DF | FL_AC, RIG_USER_STACK, SEL_USER_DATA);
+    push_iret(0x60000, SEL_USER_CODE64, 0x3000 | FL_IF | FL_TF | FL_DF | FL_AC, RIG_USER_STACK,
+              SEL_USER_DATA);
     ck_assert_no_fault(TRY(r, 0x48, 0xcf));
     ck_assert_uint_eq(rflags_get(cpu), 2 | FL_TF | FL_DF | FL_AC);
 }
@@ -403,14 +406,17 @@ static const struct {
     {"cs is data", 0x60000, SEL_DATA, SEL_DATA, 2, 0, X86_GP, SEL_DATA},
     {"dpl is not rpl", 0x60000, SEL_USER_CODE64 & ~3, SEL_DATA, 2, 0, X86_GP, SEL_USER_CODE64 & ~3},
     {"dpl below rpl", 0x60000, SEL_CODE64 | 3, SEL_USER_DATA, 2, 0, X86_GP, SEL_CODE64},
-    {"not present", 0x60000, SEL_FREE | 3, SEL_USER_DATA, 2, DESC(0, 0xfffff, 0x7b, 0xa), X86_NP, SEL_FREE},
+    {"not present", 0x60000, SEL_FREE | 3, SEL_USER_DATA, 2, DESC(0, 0xfffff, 0x7b, 0xa), X86_NP,
+     SEL_FREE},
     {"null ss for ring 3", 0x60000, SEL_USER_CODE64, 3, 2, 0, X86_GP, 0},
     {"null ss with wrong rpl", 0x60000, SEL_CODE64, 3, 2, 0, X86_GP, 0},
     {"ss rpl", 0x60000, SEL_USER_CODE64, SEL_USER_DATA & ~3, 2, 0, X86_GP, SEL_USER_DATA & ~3},
     {"ss dpl", 0x60000, SEL_USER_CODE64, SEL_DATA | 3, 2, 0, X86_GP, SEL_DATA},
     {"ss is code", 0x60000, SEL_USER_CODE64, SEL_USER_CODE64, 2, 0, X86_GP, SEL_USER_CODE64 & ~3},
-    {"ss read-only", 0x60000, SEL_USER_CODE64, SEL_FREE | 3, 2, DESC(0, 0xfffff, 0xf1, 0xc), X86_GP, SEL_FREE},
-    {"ss not present", 0x60000, SEL_USER_CODE64, SEL_FREE | 3, 2, DESC(0, 0xfffff, 0x73, 0xc), X86_SS, SEL_FREE},
+    {"ss read-only", 0x60000, SEL_USER_CODE64, SEL_FREE | 3, 2, DESC(0, 0xfffff, 0xf1, 0xc), X86_GP,
+     SEL_FREE},
+    {"ss not present", 0x60000, SEL_USER_CODE64, SEL_FREE | 3, 2, DESC(0, 0xfffff, 0x73, 0xc),
+     X86_SS, SEL_FREE},
     {"non-canonical rip", 1ull << 47, SEL_USER_CODE64, SEL_USER_DATA, 2, 0, X86_GP, 0},
     {"rip above a 32-bit limit", 1ull << 32, SEL_USER_CODE, SEL_USER_DATA, 2, 0, X86_GP, 0},
     {"good", 0x60000, SEL_USER_CODE64, SEL_USER_DATA, 2, 0, -1, 0},
@@ -423,8 +429,9 @@ START_TEST(broken_iret_frames_fault_and_change_nothing)
     push_iret(long_irets[n].rip, long_irets[n].cs, long_irets[n].flags, 0x45678, long_irets[n].ss);
     uint64_t rsp = cpu->gpr[RSP];
     struct outcome o = TRY(r, 0x48, 0xcf);
-    ck_assert_msg(o.vector == long_irets[n].vector && (o.vector < 0 || o.error == long_irets[n].error), "%s: vector %d error %x",
-                  long_irets[n].what, o.vector, o.error);
+    ck_assert_msg(o.vector == long_irets[n].vector &&
+                      (o.vector < 0 || o.error == long_irets[n].error),
+                  "%s: vector %d error %x", long_irets[n].what, o.vector, o.error);
     if (o.vector >= 0) {
         ck_assert_uint_eq(cpu->gpr[RSP], rsp);
         ck_assert_uint_eq(cpu->cpl, 0);
@@ -504,8 +511,9 @@ START_TEST(broken_inner_stacks_fault)
     x86_rig_gate(r, 0x80, GATE(SEL_CODE, 0x50000, 0xee));
     x86_rig_user(r);
     struct outcome o = TRY(r, 0xcd, 0x80);
-    ck_assert_msg(o.vector == inner_stacks[n].vector && (o.vector < 0 || o.error == inner_stacks[n].error), "%s: vector %d error %x",
-                  inner_stacks[n].what, o.vector, o.error);
+    ck_assert_msg(o.vector == inner_stacks[n].vector &&
+                      (o.vector < 0 || o.error == inner_stacks[n].error),
+                  "%s: vector %d error %x", inner_stacks[n].what, o.vector, o.error);
 }
 END_TEST
 
@@ -713,7 +721,8 @@ int main(void)
     tcase_add_test(l, interrupt_stack_table_switches_also_in_ring_0);
     tcase_add_test(l, page_fault_pushes_its_error_code);
     tcase_add_test(l, software_interrupt_returns_behind_itself);
-    tcase_add_loop_test(l, broken_long_mode_gates_fault, 0, sizeof long_gates / sizeof long_gates[0]);
+    tcase_add_loop_test(l, broken_long_mode_gates_fault, 0,
+                        sizeof long_gates / sizeof long_gates[0]);
     tcase_add_test(l, conforming_handler_keeps_the_ring);
     tcase_add_test(l, idt_limit_counts_in_16_bytes);
     tcase_add_test(l, non_canonical_interrupt_stack_is_a_stack_fault);
@@ -731,7 +740,8 @@ int main(void)
     tcase_add_test(l, iretq_to_compatibility_mode_changes_the_mode);
     tcase_add_test(l, iretq_in_the_same_ring_pops_the_stack_pointer_too);
     tcase_add_test(l, iret_at_ring_3_keeps_iopl_and_if);
-    tcase_add_loop_test(l, broken_iret_frames_fault_and_change_nothing, 0, sizeof long_irets / sizeof long_irets[0]);
+    tcase_add_loop_test(l, broken_iret_frames_fault_and_change_nothing, 0,
+                        sizeof long_irets / sizeof long_irets[0]);
     tcase_add_test(l, iret_with_nt_is_refused_in_long_mode);
     tcase_add_test(l, single_step_traps_after_the_instruction);
     tcase_add_test(l, software_interrupt_is_not_single_stepped);
@@ -743,7 +753,8 @@ int main(void)
     TCase *p = group(s, "protected", setup_protected);
     tcase_add_test(p, protected_interrupt_switches_to_the_inner_stack);
     tcase_add_test(p, sixteen_bit_gates_push_words);
-    tcase_add_loop_test(p, broken_inner_stacks_fault, 0, sizeof inner_stacks / sizeof inner_stacks[0]);
+    tcase_add_loop_test(p, broken_inner_stacks_fault, 0,
+                        sizeof inner_stacks / sizeof inner_stacks[0]);
     tcase_add_test(p, v8086_interrupt_pushes_nine_words_and_nulls_segments);
     tcase_add_test(p, v8086_int_n_needs_iopl_3);
     tcase_add_test(p, v8086_handler_must_be_in_ring_0);

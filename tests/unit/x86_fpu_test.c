@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// x87, MMX and XSAVE operations against the host's CPU: the same instruction on the same state, natively and by the
-// operation function; everything architectural but the instruction and data pointers must agree.
+// x87, MMX and XSAVE operations against the host's CPU: the same instruction on the same state,
+// natively and by the operation function; everything architectural but the instruction and data
+// pointers must agree.
 #include <check.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -43,23 +44,23 @@ static unsigned rnd_below(unsigned n)
 static struct x87_reg rnd_reg(void)
 {
     static const struct x87_reg special[] = {
-        { .mantissa = 0, .sign_exp = 0 },
-        { .mantissa = TOP_BIT, .sign_exp = 0x3fff },         /* 1 */
-        { .mantissa = TOP_BIT, .sign_exp = 0x7fff },         /* infinity */
-        { .mantissa = 3ull << 62, .sign_exp = 0x7fff },      /* quiet NaN */
-        { .mantissa = 3ull << 62 | 77, .sign_exp = 0x7fff },
-        { .mantissa = TOP_BIT | 1, .sign_exp = 0x7fff },     /* signalling NaN */
-        { .mantissa = TOP_BIT | 99, .sign_exp = 0x7fff },
-        { .mantissa = 1, .sign_exp = 0 },                    /* denormal */
-        { .mantissa = TOP_BIT - 1, .sign_exp = 0 },
-        { .mantissa = TOP_BIT | 5, .sign_exp = 0 },          /* pseudo-denormal */
-        { .mantissa = 5ull << 60, .sign_exp = 0x4001 },      /* unnormal */
-        { .mantissa = 0, .sign_exp = 0x7fff },               /* pseudo-infinity */
-        { .mantissa = 1ull << 62, .sign_exp = 0x7fff },      /* pseudo-NaN */
-        { .mantissa = ~0ull, .sign_exp = 0x7ffe },           /* largest */
-        { .mantissa = TOP_BIT, .sign_exp = 1 },              /* smallest normal */
-        { .mantissa = ~0ull, .sign_exp = 0x407e },           /* about the largest float */
-        { .mantissa = ~0ull, .sign_exp = 0x43fe },           /* about the largest double */
+        {.mantissa = 0, .sign_exp = 0},
+        {.mantissa = TOP_BIT, .sign_exp = 0x3fff},    /* 1 */
+        {.mantissa = TOP_BIT, .sign_exp = 0x7fff},    /* infinity */
+        {.mantissa = 3ull << 62, .sign_exp = 0x7fff}, /* quiet NaN */
+        {.mantissa = 3ull << 62 | 77, .sign_exp = 0x7fff},
+        {.mantissa = TOP_BIT | 1, .sign_exp = 0x7fff}, /* signalling NaN */
+        {.mantissa = TOP_BIT | 99, .sign_exp = 0x7fff},
+        {.mantissa = 1, .sign_exp = 0}, /* denormal */
+        {.mantissa = TOP_BIT - 1, .sign_exp = 0},
+        {.mantissa = TOP_BIT | 5, .sign_exp = 0},     /* pseudo-denormal */
+        {.mantissa = 5ull << 60, .sign_exp = 0x4001}, /* unnormal */
+        {.mantissa = 0, .sign_exp = 0x7fff},          /* pseudo-infinity */
+        {.mantissa = 1ull << 62, .sign_exp = 0x7fff}, /* pseudo-NaN */
+        {.mantissa = ~0ull, .sign_exp = 0x7ffe},      /* largest */
+        {.mantissa = TOP_BIT, .sign_exp = 1},         /* smallest normal */
+        {.mantissa = ~0ull, .sign_exp = 0x407e},      /* about the largest float */
+        {.mantissa = ~0ull, .sign_exp = 0x43fe},      /* about the largest double */
     };
     struct x87_reg r;
     unsigned kind = rnd_below(8);
@@ -69,7 +70,8 @@ static struct x87_reg rnd_reg(void)
         r.mantissa = rnd() | TOP_BIT;
         if (rnd_below(2)) /* few significant bits: exact results and ties */
             r.mantissa &= ~0ull << rnd_below(64);
-        static const uint16_t middle[] = { 0x3fff, 0x3fff, 0x3ffe, 0x403e, 0x3f80, 0x407e, 0x3c00, 0x43fe, 0x4020 };
+        static const uint16_t middle[] = {0x3fff, 0x3fff, 0x3ffe, 0x403e, 0x3f80,
+                                          0x407e, 0x3c00, 0x43fe, 0x4020};
         r.sign_exp = (uint16_t)(middle[rnd_below(9)] + rnd_below(9) - 4);
         if (kind == 2)
             r.sign_exp = (uint16_t)(rnd() & 0x7fff);
@@ -82,7 +84,7 @@ static struct x87_reg rnd_reg(void)
 
 static uint16_t rnd_control(void)
 {
-    static const uint16_t usual[] = { 0x37f, 0x27f, 0x07f, 0xf7f, 0xb7f, 0x77f };
+    static const uint16_t usual[] = {0x37f, 0x27f, 0x07f, 0xf7f, 0xb7f, 0x77f};
     unsigned kind = rnd_below(8);
     if (kind < 3)
         return usual[rnd_below(6)];
@@ -122,7 +124,8 @@ static void rnd_memory(uint8_t *mem, unsigned size)
     memcpy(mem, &v, 8);
 }
 
-/* --- the guest: flat 64-bit mode; an arena that the native instructions use too, at the host's address of it --- */
+/* --- the guest: flat 64-bit mode; an arena that the native instructions use too, at the host's
+ * address of it --- */
 
 #define ARENA_AT 0x10000u
 #define ARENA_SIZE 8192u
@@ -181,19 +184,35 @@ struct native {
 static void native_run(struct native *n, const uint8_t *bytes, unsigned len)
 {
     static const uint8_t head[] = {
-        0x53,                                     /* push rbx */
-        0xdd, 0x27,                               /* frstor [rdi] */
-        0x48, 0x8b, 0x5f, sizeof(struct fsave),   /* mov rbx, [rdi + mem] */
-        0x48, 0x8b, 0x47, sizeof(struct fsave) + 16, /* mov rax, [rdi + rax] */
-        0xff, 0x77, sizeof(struct fsave) + 8,     /* push [rdi + flags] */
-        0x9d,                                     /* popf */
+        0x53, /* push rbx */
+        0xdd,
+        0x27, /* frstor [rdi] */
+        0x48,
+        0x8b,
+        0x5f,
+        sizeof(struct fsave), /* mov rbx, [rdi + mem] */
+        0x48,
+        0x8b,
+        0x47,
+        sizeof(struct fsave) + 16, /* mov rax, [rdi + rax] */
+        0xff,
+        0x77,
+        sizeof(struct fsave) + 8, /* push [rdi + flags] */
+        0x9d,                     /* popf */
     };
     static const uint8_t tail[] = {
-        0x9c,                                     /* pushf */
-        0x8f, 0x47, sizeof(struct fsave) + 8,     /* pop [rdi + flags] */
-        0x48, 0x89, 0x47, sizeof(struct fsave) + 16, /* mov [rdi + rax], rax */
-        0xdd, 0x37,                               /* fnsave [rdi] */
-        0x5b, 0xc3,                               /* pop rbx; ret */
+        0x9c, /* pushf */
+        0x8f,
+        0x47,
+        sizeof(struct fsave) + 8, /* pop [rdi + flags] */
+        0x48,
+        0x89,
+        0x47,
+        sizeof(struct fsave) + 16, /* mov [rdi + rax], rax */
+        0xdd,
+        0x37, /* fnsave [rdi] */
+        0x5b,
+        0xc3, /* pop rbx; ret */
     };
     uint8_t *p = code;
     memcpy(p, head, sizeof head);
@@ -239,7 +258,8 @@ static void fpu_randomise(void)
         status &= 0xff00;
     x87_set_words(cpu, control, status);
     if (cpu->x87.empty == 0xf0) /* four operands, room for four */
-        cpu->x87.empty = (uint8_t)(0xf0f0u >> (4 - (cpu->x87.top & 3)) >> (cpu->x87.top & 4 ? 4 : 0));
+        cpu->x87.empty =
+            (uint8_t)(0xf0f0u >> (4 - (cpu->x87.top & 3)) >> (cpu->x87.top & 4 ? 4 : 0));
 }
 
 static const char *describe(const uint8_t *bytes, unsigned len)
@@ -256,8 +276,8 @@ static void print_bytes(const uint8_t *p, unsigned size)
         printf("%02x%s", p[n], n ? "" : "\n");
 }
 
-static bool same(const char *what, const uint8_t *bytes, unsigned len, const struct fsave *before, const void *want,
-                 const void *got, unsigned size)
+static bool same(const char *what, const uint8_t *bytes, unsigned len, const struct fsave *before,
+                 const void *want, const void *got, unsigned size)
 {
     if (!memcmp(want, got, size))
         return true;
@@ -268,11 +288,12 @@ static bool same(const char *what, const uint8_t *bytes, unsigned len, const str
     shown = now == last ? shown + 1 : 0;
     last = now;
     if (shown < 2) {
-        printf("%s: %s differs; control %04x status %04x tags %04x top %u\n", describe(bytes, len), what, before->control,
-               before->status, before->tags, before->status >> 11 & 7);
+        printf("%s: %s differs; control %04x status %04x tags %04x top %u\n", describe(bytes, len),
+               what, before->control, before->status, before->tags, before->status >> 11 & 7);
         printf("  before:");
         for (unsigned n = 0; n < 3; n++)
-            printf(" %02x%02x.%016lx", before->st[n][9], before->st[n][8], *(const uint64_t *)(const void *)before->st[n]);
+            printf(" %02x%02x.%016lx", before->st[n][9], before->st[n][8],
+                   *(const uint64_t *)(const void *)before->st[n]);
         printf("\n  host ");
         print_bytes(want, size);
         printf("  here ");
@@ -314,7 +335,7 @@ static void compare_once(const struct insn *i, const uint8_t *bytes, unsigned le
     int vector = run(i);
     ck_assert_msg(vector == -1, "%s raised %d", describe(bytes, len), vector);
 
-    struct native here = { 0 };
+    struct native here = {0};
     uint8_t here_mem[128];
     fpu_to_image(&here.fpu);
     memcpy(here_mem, arena, 128);
@@ -350,7 +371,7 @@ static void compare_opcode(uint8_t opcode)
     for (unsigned m = 0; m < 256; m++) {
         if (m < 0xc0 && (m & 0xc7) != 3) /* of memory forms, [rbx] */
             continue;
-        uint8_t bytes[16] = { opcode, (uint8_t)m };
+        uint8_t bytes[16] = {opcode, (uint8_t)m};
         struct insn i;
         ck_assert_uint_eq(x86_decode(&i, bytes, 15, X86_MODE64), 2);
         if (i.op == op_ud)
@@ -368,7 +389,6 @@ START_TEST(x87_instructions_do_what_the_host_does)
 }
 END_TEST
 
-
 /* --- MMX: same frame; the registers are the x87's --- */
 
 static bool is_one_of(const struct insn *i, x86_op *const *ops, unsigned n)
@@ -382,16 +402,16 @@ static bool is_one_of(const struct insn *i, x86_op *const *ops, unsigned n)
 static bool is_mmx(const struct insn *i)
 {
 #define POINTER(name) op_##name,
-    static x86_op *const ops[] = { OPS_MMX(POINTER) };
+    static x86_op *const ops[] = {OPS_MMX(POINTER)};
     return is_one_of(i, ops, sizeof ops / sizeof ops[0]);
 }
 
 /* The frame gives instructions RAX and [RBX] alone, and no vector register. */
 static bool fits_frame(const struct insn *i)
 {
-    static x86_op *const to_general[] = { op_pextrw_mmx, op_pmovmskb_mmx };
-    static x86_op *const rm_general[] = { op_movd_rm_mmx, op_movd_mr_mmx, op_pinsrw_mmx };
-    static x86_op *const others[] = { op_movq2dq, op_movdq2q, op_maskmovq };
+    static x86_op *const to_general[] = {op_pextrw_mmx, op_pmovmskb_mmx};
+    static x86_op *const rm_general[] = {op_movd_rm_mmx, op_movd_mr_mmx, op_pinsrw_mmx};
+    static x86_op *const others[] = {op_movq2dq, op_movdq2q, op_maskmovq};
     if (is_one_of(i, others, 3) || (is_one_of(i, to_general, 2) && i->reg))
         return false;
     return i->flags & INSN_MEM || !is_one_of(i, rm_general, 3) || !i->rm;
@@ -401,7 +421,7 @@ static unsigned compare_mmx(const uint8_t *head, unsigned head_len, bool has_mod
 {
     unsigned found = 0;
     for (unsigned m = 0; m < (has_modrm ? 256 : 1); m++) {
-        uint8_t bytes[16] = { 0 };
+        uint8_t bytes[16] = {0};
         struct insn i;
         if (has_modrm && m < 0xc0 && (m & 0xc7) != 3)
             continue;
@@ -423,11 +443,11 @@ START_TEST(mmx_instructions_do_what_the_host_does)
     unsigned found = 0;
     for (unsigned op = 0; op < 256; op++) {
         if (op != 0x38 && op != 0x3a) { /* escapes */
-            found += compare_mmx((const uint8_t[]){ 0x0f, (uint8_t)op }, 2, op != 0x77);
-            found += compare_mmx((const uint8_t[]){ 0x48, 0x0f, (uint8_t)op }, 3, op != 0x77);
+            found += compare_mmx((const uint8_t[]){0x0f, (uint8_t)op}, 2, op != 0x77);
+            found += compare_mmx((const uint8_t[]){0x48, 0x0f, (uint8_t)op}, 3, op != 0x77);
         }
-        found += compare_mmx((const uint8_t[]){ 0x0f, 0x38, (uint8_t)op }, 3, true);
-        found += compare_mmx((const uint8_t[]){ 0x0f, 0x3a, (uint8_t)op }, 3, true);
+        found += compare_mmx((const uint8_t[]){0x0f, 0x38, (uint8_t)op}, 3, true);
+        found += compare_mmx((const uint8_t[]){0x0f, 0x3a, (uint8_t)op}, 3, true);
     }
     fflush(stdout);
     ck_assert_uint_gt(found, 5000);
@@ -440,7 +460,7 @@ static int run_bytes(const uint8_t *bytes, struct insn *i)
     x86_decode(i, bytes, 15, cpu->mode);
     return run(i);
 }
-#define RUN(...) run_bytes((const uint8_t[16]){ __VA_ARGS__ }, &(struct insn){ 0 })
+#define RUN(...) run_bytes((const uint8_t[16]){__VA_ARGS__}, &(struct insn){0})
 
 START_TEST(maskmovq_stores_chosen_bytes)
 {
@@ -448,7 +468,7 @@ START_TEST(maskmovq_stores_chosen_bytes)
     cpu->x87.st[1].mantissa = 0x1122334455667788;
     cpu->x87.st[2].mantissa = 0x80007fff00ff0080;
     ck_assert_int_eq(RUN(0x0f, 0xf7, 0xca), -1); /* maskmovq mm1, mm2 */
-    static const uint8_t want[12] = { 0, 0, 0, 0x88, 0, 0x66, 0, 0x44, 0, 0, 0x11 };
+    static const uint8_t want[12] = {0, 0, 0, 0x88, 0, 0x66, 0, 0x44, 0, 0, 0x11};
     ck_assert_mem_eq(arena, want, sizeof want);
     ck_assert_uint_eq(cpu->x87.empty, 0);
 }
@@ -507,20 +527,20 @@ END_TEST
 START_TEST(an_unmasked_exception_waits_for_the_next_waiting_instruction)
 {
     cpu->gpr[RBX] = ARENA_AT;
-    x87_set_words(cpu, 0x37e, 0);                /* invalid operation unmasked */
-    ck_assert_int_eq(RUN(FADD), -1);             /* empty stack */
+    x87_set_words(cpu, 0x37e, 0);    /* invalid operation unmasked */
+    ck_assert_int_eq(RUN(FADD), -1); /* empty stack */
     ck_assert_uint_eq(x87_status_word(cpu), X87_B | X87_ES | X87_SF | X87_IE);
     ck_assert_uint_eq(cpu->x87.empty, 0xff);
     ck_assert_int_eq(RUN(FADD), X86_MF);
     ck_assert_int_eq(RUN(FWAIT), X86_MF);
     ck_assert_int_eq(RUN(PADDB), X86_MF);
     ck_assert_int_eq(RUN(EMMS), X86_MF);
-    ck_assert_int_eq(RUN(0xd9, 0x2b), X86_MF);   /* fldcw */
-    ck_assert_int_eq(RUN(0xdf, 0xe0), -1);       /* fnstsw ax */
+    ck_assert_int_eq(RUN(0xd9, 0x2b), X86_MF); /* fldcw */
+    ck_assert_int_eq(RUN(0xdf, 0xe0), -1);     /* fnstsw ax */
     ck_assert_int_eq(RUN(FXSAVE), -1);
     ck_assert_int_eq(RUN(0x0f, 0xae, 0x0b), -1); /* fxrstor */
     ck_assert_int_eq(RUN(FWAIT), X86_MF);
-    ck_assert_int_eq(RUN(0xdb, 0xe2), -1);       /* fnclex */
+    ck_assert_int_eq(RUN(0xdb, 0xe2), -1); /* fnclex */
     ck_assert_int_eq(RUN(FWAIT), -1);
 }
 END_TEST
@@ -546,7 +566,7 @@ START_TEST(a_store_that_faults_changes_nothing)
 {
     enable_paging();
     cpu->gpr[RBX] = ARENA_AT + ARENA_SIZE - 4;
-    x87_push(cpu, (struct x87_reg){ .mantissa = TOP_BIT, .sign_exp = 0x3fff });
+    x87_push(cpu, (struct x87_reg){.mantissa = TOP_BIT, .sign_exp = 0x3fff});
     struct x87_state before = cpu->x87;
     memset(arena, 0x55, ARENA_SIZE);
     ck_assert_int_eq(RUN(0xdb, 0x3b), X86_PF); /* fstp m80 */
@@ -595,7 +615,8 @@ struct x_area {
 enum x_form { FX, FX64, X_, X64, XOPT64, XC64, X_FORMS };
 
 #define HOST_SAVE(insn)                                                                            \
-    __asm__ volatile("xrstor64 %1\n\tmov %2, %%eax\n\t" insn " %0\n\tfninit\n\tvzeroupper\n\tldmxcsr %3"      \
+    __asm__ volatile("xrstor64 %1\n\tmov %2, %%eax\n\t" insn                                       \
+                     " %0\n\tfninit\n\tvzeroupper\n\tldmxcsr %3"                                   \
                      : "+m"(*out)                                                                  \
                      : "m"(*in), "m"(mask), "m"(mxcsr), "a"(7), "d"(0)                             \
                      : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",   \
@@ -626,17 +647,14 @@ static void host_save(enum x_form form, const struct x_area *in, struct x_area *
 }
 
 static const uint8_t save_bytes[X_FORMS][8] = {
-    [FX] = { 0x0f, 0xae, 0x03 },
-    [FX64] = { 0x48, 0x0f, 0xae, 0x03 },
-    [X_] = { 0x0f, 0xae, 0x23 },
-    [X64] = { 0x48, 0x0f, 0xae, 0x23 },
-    [XOPT64] = { 0x48, 0x0f, 0xae, 0x33 },
-    [XC64] = { 0x48, 0x0f, 0xc7, 0x23 },
+    [FX] = {0x0f, 0xae, 0x03},           [FX64] = {0x48, 0x0f, 0xae, 0x03},
+    [X_] = {0x0f, 0xae, 0x23},           [X64] = {0x48, 0x0f, 0xae, 0x23},
+    [XOPT64] = {0x48, 0x0f, 0xae, 0x33}, [XC64] = {0x48, 0x0f, 0xc7, 0x23},
 };
 
 static void put16(uint8_t *at, unsigned v)
 {
-    memcpy(at, &(uint16_t){ (uint16_t)v }, 2);
+    memcpy(at, &(uint16_t){(uint16_t)v}, 2);
 }
 
 static void put64(uint8_t *at, uint64_t v)
@@ -651,7 +669,8 @@ static uint64_t get64(const uint8_t *at)
     return v;
 }
 
-/* No component is at its initial values unless the header says so: hardware may then still call it in use. */
+/* No component is at its initial values unless the header says so: hardware may then still call it
+ * in use. */
 static void rnd_image(struct x_area *x, bool compact)
 {
     memset(x, 0, sizeof *x);
@@ -675,8 +694,10 @@ static void rnd_image(struct x_area *x, bool compact)
         put64(x->bytes + 520, 7 | TOP_BIT);
 }
 
-/* XSTATE_BV of the host may have more bits; what it wrote for them is not compared. The rest must agree to the byte. */
-static void hide_freedom(struct x_area *host, struct x_area *here, const struct x_area *before, enum x_form form)
+/* XSTATE_BV of the host may have more bits; what it wrote for them is not compared. The rest must
+ * agree to the byte. */
+static void hide_freedom(struct x_area *host, struct x_area *here, const struct x_area *before,
+                         enum x_form form)
 {
     memset(host->bytes + 28, 0, 4); /* MXCSR_MASK */
     memset(here->bytes + 28, 0, 4);
@@ -707,11 +728,12 @@ static void compare_saves(bool compact_input)
         ck_assert_int_eq(RUN(0x48, XRSTOR), -1);
         cpu->gpr[RAX] = mask;
         cpu->gpr[RBX] = ARENA_AT + 1024;
-        ck_assert_int_eq(run_bytes(save_bytes[form], &(struct insn){ 0 }), -1);
+        ck_assert_int_eq(run_bytes(save_bytes[form], &(struct insn){0}), -1);
         memcpy(&here, arena + 1024, sizeof here);
         hide_freedom(&host, &here, &before, form);
         for (unsigned n = 0; n < sizeof host; n++)
-            ck_assert_msg(host.bytes[n] == here.bytes[n], "form %u mask %x bv %lx: byte %u host %02x here %02x", form, mask,
+            ck_assert_msg(host.bytes[n] == here.bytes[n],
+                          "form %u mask %x bv %lx: byte %u host %02x here %02x", form, mask,
                           get64(in.bytes + 512), n, host.bytes[n], here.bytes[n]);
     }
 }
@@ -723,7 +745,8 @@ START_TEST(saved_images_are_the_hosts)
 }
 END_TEST
 
-/* Restores one over another: components that are not asked for stay, those that are initial become so. */
+/* Restores one over another: components that are not asked for stay, those that are initial become
+ * so. */
 START_TEST(partial_restores_do_what_the_host_does)
 {
     static struct x_area first, second, host, here;
@@ -732,12 +755,13 @@ START_TEST(partial_restores_do_what_the_host_does)
         rnd_image(&first, false);
         rnd_image(&second, rnd_below(2));
         memset(&host, 0, sizeof host);
-        __asm__ volatile("xrstor64 %1\n\tmov %3, %%eax\n\txrstor64 %2\n\tmov $7, %%eax\n\txsave64 %0\n\tfninit\n\tvzeroupper\n\t"
+        __asm__ volatile("xrstor64 %1\n\tmov %3, %%eax\n\txrstor64 %2\n\tmov $7, %%eax\n\txsave64 "
+                         "%0\n\tfninit\n\tvzeroupper\n\t"
                          "ldmxcsr %4"
                          : "+m"(host)
                          : "m"(first), "m"(second), "m"(mask), "m"(mxcsr), "a"(7), "d"(0)
-                         : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-                           "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+                         : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
         memcpy(arena, &first, sizeof first);
         memcpy(arena + 1024, &second, sizeof second);
         memset(arena + 2048, 0, 1024);
@@ -754,8 +778,10 @@ START_TEST(partial_restores_do_what_the_host_does)
         memcpy(&here, arena + 2048, sizeof here);
         hide_freedom(&host, &here, &host, X64);
         for (unsigned n = 0; n < sizeof host; n++)
-            ck_assert_msg(host.bytes[n] == here.bytes[n], "mask %x second bv %lx %s: byte %u host %02x here %02x", mask,
-                          get64(second.bytes + 512), get64(second.bytes + 520) ? "compact" : "", n, host.bytes[n], here.bytes[n]);
+            ck_assert_msg(host.bytes[n] == here.bytes[n],
+                          "mask %x second bv %lx %s: byte %u host %02x here %02x", mask,
+                          get64(second.bytes + 512), get64(second.bytes + 520) ? "compact" : "", n,
+                          host.bytes[n], here.bytes[n]);
     }
 }
 END_TEST
@@ -776,8 +802,8 @@ static bool host_refuses(const struct x_area *x, uint32_t mask)
     __asm__ volatile("xrstor64 %0\n\tfninit\n\tvzeroupper\n\tldmxcsr %1"
                      :
                      : "m"(*x), "m"(mxcsr), "a"(mask), "d"(0)
-                     : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-                       "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+                     : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                       "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     return false;
 }
 
@@ -785,14 +811,15 @@ static bool host_refuses(const struct x_area *x, uint32_t mask)
 START_TEST(xrstor_refuses_what_the_host_refuses)
 {
     static struct x_area x;
-    struct sigaction sa = { .sa_handler = on_segv }, old;
+    struct sigaction sa = {.sa_handler = on_segv}, old;
     sigaction(SIGSEGV, &sa, &old);
     unsigned refused = 0;
     for (unsigned k = rounds(3000); k > 0; k--) {
         uint32_t mask = (uint32_t)rnd() & 7;
         rnd_image(&x, rnd_below(2));
         unsigned at = rnd_below(5) ? 512 + rnd_below(64) : 24 + rnd_below(4), bit = rnd_below(8);
-        bool host_only = ((at == 512 || at == 520) && bit > 2) || at == 513 || at == 521 || (at == 26 && bit == 1);
+        bool host_only = ((at == 512 || at == 520) && bit > 2) || at == 513 || at == 521 ||
+                         (at == 26 && bit == 1);
         if (host_only)
             continue;
         x.bytes[at] ^= (uint8_t)(1u << bit);
@@ -803,8 +830,8 @@ START_TEST(xrstor_refuses_what_the_host_refuses)
         cpu->gpr[RBX] = ARENA_AT;
         int got = RUN(0x48, XRSTOR);
         refused += want;
-        ck_assert_msg(got == (want ? X86_GP : -1), "mask %x byte %u bit %u: host %s, here %d", mask, at, bit,
-                      want ? "refuses" : "takes it", got);
+        ck_assert_msg(got == (want ? X86_GP : -1), "mask %x byte %u bit %u: host %s, here %d", mask,
+                      at, bit, want ? "refuses" : "takes it", got);
     }
     sigaction(SIGSEGV, &old, NULL);
     ck_assert_uint_gt(refused, 100);
@@ -831,7 +858,7 @@ START_TEST(xsetbv_takes_only_possible_sets)
     cpu->cpl = 0;
     ck_assert_int_eq(RUN(XSETBV), -1);
     ck_assert_uint_eq(cpu->xcr0, 3);
-    static const uint8_t bad[] = { 0, 2, 4, 5, 6, 9, 0xff };
+    static const uint8_t bad[] = {0, 2, 4, 5, 6, 9, 0xff};
     for (unsigned n = 0; n < sizeof bad; n++) {
         cpu->gpr[RAX] = bad[n];
         ck_assert_int_eq(RUN(XSETBV), X86_GP);

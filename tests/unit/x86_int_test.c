@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Integer operations where the host CPU cannot be asked (tests/cpu/native does the rest): 16-bit modes, segment limits, stack widths,
-// v8086, ports, and repetitions that stop in the middle.
+// Integer operations where the host CPU cannot be asked (tests/cpu/native does the rest): 16-bit
+// modes, segment limits, stack widths, v8086, ports, and repetitions that stop in the middle.
 #include <check.h>
 #include <stdlib.h>
 
@@ -418,7 +418,10 @@ START_TEST(division_overflow_faults_in_all_sizes)
     static const struct {
         uint8_t code[3];
         uint8_t len, size;
-    } forms[] = {{{0xf6, 0xf9}, 2, 1}, {{0x66, 0xf7, 0xf9}, 3, 2}, {{0xf7, 0xf9}, 2, 4}, {{0x48, 0xf7, 0xf9}, 3, 8}};
+    } forms[] = {{{0xf6, 0xf9}, 2, 1},
+                 {{0x66, 0xf7, 0xf9}, 3, 2},
+                 {{0xf7, 0xf9}, 2, 4},
+                 {{0x48, 0xf7, 0xf9}, 3, 8}};
     cpu_rig_mode(&rig, X86_MODE64);
     for (unsigned n = 0; n < 4; n++) { /* the smallest number by -1 */
         cpu->gpr[RAX] = n == 0 ? 0xff80 : 1ull << (forms[n].size * 8 - 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Paging and translation caches: page-table combinations with the error codes of SDM vol. 3 section 4.7, flushes of 4.10.4.
+// Paging and translation caches: page-table combinations with the error codes of SDM vol. 3
+// section 4.7, flushes of 4.10.4.
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,44 +86,44 @@ static const struct {
     int error;
 } rights[] = {
     /* pte                access     user   wp     smep   smap   ac     nxe    error */
-    {0,                   MMU_READ,  false, true,  false, false, false, true,  0x00},
-    {0,                   MMU_WRITE, false, true,  false, false, false, true,  0x02},
-    {0,                   MMU_READ,  true,  true,  false, false, false, true,  0x04},
-    {0,                   MMU_WRITE, true,  true,  false, false, false, true,  0x06},
-    {0,                   MMU_EXEC,  false, true,  false, false, false, true,  0x10},
-    {0,                   MMU_EXEC,  true,  true,  false, false, false, true,  0x14},
-    {0,                   MMU_EXEC,  true,  true,  false, false, false, false, 0x04},
-    {0,                   MMU_EXEC,  true,  true,  true,  false, false, false, 0x14},
-    {PAGE | P,            MMU_READ,  false, true,  false, false, false, true,  -1},
-    {PAGE | P,            MMU_READ,  true,  true,  false, false, false, true,  0x05},
-    {PAGE | P | W,        MMU_WRITE, true,  true,  false, false, false, true,  0x07},
-    {PAGE | P | W,        MMU_EXEC,  true,  true,  false, false, false, true,  0x15},
-    {PAGE | P,            MMU_WRITE, false, true,  false, false, false, true,  0x03},
-    {PAGE | P,            MMU_WRITE, false, false, false, false, false, true,  -1},
-    {PAGE | P | U,        MMU_WRITE, false, true,  false, false, false, true,  0x03},
-    {PAGE | P | U,        MMU_WRITE, false, false, false, false, false, true,  -1},
-    {PAGE | P | U,        MMU_READ,  true,  true,  false, false, false, true,  -1},
-    {PAGE | P | U,        MMU_WRITE, true,  false, false, false, false, true,  0x07},
-    {PAGE | P | U | W,    MMU_WRITE, true,  true,  false, false, false, true,  -1},
-    {PAGE | P | W | NX,   MMU_READ,  false, true,  false, false, false, true,  -1},
-    {PAGE | P | W | NX,   MMU_EXEC,  false, true,  false, false, false, true,  0x11},
-    {PAGE | P | U | NX,   MMU_EXEC,  true,  true,  false, false, false, true,  0x15},
-    {PAGE | P | W | NX,   MMU_READ,  false, true,  false, false, false, false, 0x09},
-    {PAGE | P | W | NX,   MMU_EXEC,  false, true,  false, false, false, false, 0x09},
-    {PAGE | P | W | NX,   MMU_WRITE, true,  true,  false, false, false, false, 0x0f},
-    {PAGE | P | 1ull << 40, MMU_READ, false, true, false, false, false, true,  0x09},
-    {PAGE | P | 1ull << 51, MMU_READ, true,  true, false, false, false, true,  0x0d},
-    {PAGE | P | 1ull << 52, MMU_READ, false, true, false, false, false, true,  -1},
-    {PAGE | P | U,        MMU_EXEC,  false, true,  false, false, false, true,  -1},
-    {PAGE | P | U,        MMU_EXEC,  false, true,  true,  false, false, true,  0x11},
-    {PAGE | P | U,        MMU_EXEC,  true,  true,  true,  false, false, true,  -1},
-    {PAGE | P | U | W,    MMU_READ,  false, true,  false, true,  false, true,  0x01},
-    {PAGE | P | U | W,    MMU_WRITE, false, true,  false, true,  false, true,  0x03},
-    {PAGE | P | U | W,    MMU_READ,  false, true,  false, true,  true,  true,  -1},
-    {PAGE | P | U | W,    MMU_WRITE, false, true,  false, true,  true,  true,  -1},
-    {PAGE | P | U | W,    MMU_EXEC,  false, true,  false, true,  false, true,  -1},
-    {PAGE | P | W,        MMU_WRITE, false, true,  false, true,  false, true,  -1},
-    {PAGE | P | U | W,    MMU_WRITE, true,  true,  true,  true,  false, true,  -1},
+    {0, MMU_READ, false, true, false, false, false, true, 0x00},
+    {0, MMU_WRITE, false, true, false, false, false, true, 0x02},
+    {0, MMU_READ, true, true, false, false, false, true, 0x04},
+    {0, MMU_WRITE, true, true, false, false, false, true, 0x06},
+    {0, MMU_EXEC, false, true, false, false, false, true, 0x10},
+    {0, MMU_EXEC, true, true, false, false, false, true, 0x14},
+    {0, MMU_EXEC, true, true, false, false, false, false, 0x04},
+    {0, MMU_EXEC, true, true, true, false, false, false, 0x14},
+    {PAGE | P, MMU_READ, false, true, false, false, false, true, -1},
+    {PAGE | P, MMU_READ, true, true, false, false, false, true, 0x05},
+    {PAGE | P | W, MMU_WRITE, true, true, false, false, false, true, 0x07},
+    {PAGE | P | W, MMU_EXEC, true, true, false, false, false, true, 0x15},
+    {PAGE | P, MMU_WRITE, false, true, false, false, false, true, 0x03},
+    {PAGE | P, MMU_WRITE, false, false, false, false, false, true, -1},
+    {PAGE | P | U, MMU_WRITE, false, true, false, false, false, true, 0x03},
+    {PAGE | P | U, MMU_WRITE, false, false, false, false, false, true, -1},
+    {PAGE | P | U, MMU_READ, true, true, false, false, false, true, -1},
+    {PAGE | P | U, MMU_WRITE, true, false, false, false, false, true, 0x07},
+    {PAGE | P | U | W, MMU_WRITE, true, true, false, false, false, true, -1},
+    {PAGE | P | W | NX, MMU_READ, false, true, false, false, false, true, -1},
+    {PAGE | P | W | NX, MMU_EXEC, false, true, false, false, false, true, 0x11},
+    {PAGE | P | U | NX, MMU_EXEC, true, true, false, false, false, true, 0x15},
+    {PAGE | P | W | NX, MMU_READ, false, true, false, false, false, false, 0x09},
+    {PAGE | P | W | NX, MMU_EXEC, false, true, false, false, false, false, 0x09},
+    {PAGE | P | W | NX, MMU_WRITE, true, true, false, false, false, false, 0x0f},
+    {PAGE | P | 1ull << 40, MMU_READ, false, true, false, false, false, true, 0x09},
+    {PAGE | P | 1ull << 51, MMU_READ, true, true, false, false, false, true, 0x0d},
+    {PAGE | P | 1ull << 52, MMU_READ, false, true, false, false, false, true, -1},
+    {PAGE | P | U, MMU_EXEC, false, true, false, false, false, true, -1},
+    {PAGE | P | U, MMU_EXEC, false, true, true, false, false, true, 0x11},
+    {PAGE | P | U, MMU_EXEC, true, true, true, false, false, true, -1},
+    {PAGE | P | U | W, MMU_READ, false, true, false, true, false, true, 0x01},
+    {PAGE | P | U | W, MMU_WRITE, false, true, false, true, false, true, 0x03},
+    {PAGE | P | U | W, MMU_READ, false, true, false, true, true, true, -1},
+    {PAGE | P | U | W, MMU_WRITE, false, true, false, true, true, true, -1},
+    {PAGE | P | U | W, MMU_EXEC, false, true, false, true, false, true, -1},
+    {PAGE | P | W, MMU_WRITE, false, true, false, true, false, true, -1},
+    {PAGE | P | U | W, MMU_WRITE, true, true, true, true, false, true, -1},
 };
 
 START_TEST(page_rights_give_the_right_error_code)
@@ -354,10 +355,10 @@ START_TEST(non_canonical_stack_is_a_stack_fault)
     cpu->gpr[RSP] = 1ull << 60;
     cpu->gpr[RBP] = 1ull << 60;
     cpu->gpr[RBX] = 1ull << 60;
-    ck_assert_fault(TRY(r, 0x50), X86_SS, 0);                         /* push rax */
-    ck_assert_fault(TRY(r, 0x48, 0x8b, 0x45, 0x00), X86_SS, 0);       /* mov rax, [rbp] */
-    ck_assert_fault(TRY(r, 0x48, 0x8b, 0x03), X86_GP, 0);             /* mov rax, [rbx] */
-    ck_assert_fault(TRY(r, 0xff, 0x33), X86_GP, 0);                   /* push [rbx]: the operand comes first */
+    ck_assert_fault(TRY(r, 0x50), X86_SS, 0);                   /* push rax */
+    ck_assert_fault(TRY(r, 0x48, 0x8b, 0x45, 0x00), X86_SS, 0); /* mov rax, [rbp] */
+    ck_assert_fault(TRY(r, 0x48, 0x8b, 0x03), X86_GP, 0);       /* mov rax, [rbx] */
+    ck_assert_fault(TRY(r, 0xff, 0x33), X86_GP, 0); /* push [rbx]: the operand comes first */
     cpu->gpr[RBX] = PAGE;
     ck_assert_fault(TRY(r, 0xff, 0x33), X86_SS, 0);
     cpu->gpr[RSI] = 1ull << 60;
@@ -386,7 +387,8 @@ START_TEST(crossing_accesses_join_two_pages)
 }
 END_TEST
 
-/* The index of neighbouring pages must differ, or the last byte's page would answer for the first. */
+/* The index of neighbouring pages must differ, or the last byte's page would answer for the first.
+ */
 START_TEST(neighbouring_pages_have_different_entries)
 {
     for (uint64_t page = 0; page < 1ull << 36; page = page * 2 + 1)
@@ -549,8 +551,11 @@ START_TEST(invpcid_forgets_what_its_type_says)
     static const struct {
         uint64_t type, pcid;
         bool keeps_same, keeps_other, keeps_global;
-    } rows[] = {{0, 1, false, true, true}, {1, 1, false, true, true},  {1, 2, true, false, true},
-                {2, 0, false, false, false}, {3, 0, false, false, true}};
+    } rows[] = {{0, 1, false, true, true},
+                {1, 1, false, true, true},
+                {1, 2, true, false, true},
+                {2, 0, false, false, false},
+                {3, 0, false, false, true}};
     x86_write_cr4(cpu, cpu->cr4 | CR4_PCIDE);
     const gva_t same = PAGE, other = PAGE, global = PAGE + 0x1000;
     x86_write_cr3(cpu, RIG_PML4 | 2);
@@ -601,7 +606,8 @@ START_TEST(clac_closes_user_pages_at_once)
     ck_assert_no_fault(TRY(r, 0x0f, 0x01, 0xcb)); /* stac */
     for (unsigned n = 0; n < 3; n++)
         ck_assert_no_fault(write_at(PAGE, n));
-    ck_assert_no_fault(TRY(r, 0x0f, 0x01, 0xca)); /* clac: the code page is a user page, but fetching is not SMAP's */
+    ck_assert_no_fault(TRY(
+        r, 0x0f, 0x01, 0xca)); /* clac: the code page is a user page, but fetching is not SMAP's */
     ck_assert_fault(write_at(PAGE, 9), X86_PF, 3);
 }
 END_TEST
@@ -667,7 +673,8 @@ int main(void)
 {
     Suite *s = suite_create("x86_mmu");
     TCase *l = group(s, "long", setup_long);
-    tcase_add_loop_test(l, page_rights_give_the_right_error_code, 0, sizeof rights / sizeof rights[0]);
+    tcase_add_loop_test(l, page_rights_give_the_right_error_code, 0,
+                        sizeof rights / sizeof rights[0]);
     tcase_add_loop_test(l, rights_are_those_of_all_levels, 0, 3);
     tcase_add_test(l, page_size_bit_is_reserved_in_the_top_level);
     tcase_add_test(l, reads_set_accessed_and_writes_dirty);

@@ -78,8 +78,8 @@ START_TEST(segment_loads_check_their_descriptors)
     uint16_t old = cpu->seg[loads[n].seg].sel;
     cpu->gpr[RAX] = loads[n].sel;
     struct outcome o = TRY(r, 0x8e, (uint8_t)(0xc0 | loads[n].seg << 3));
-    ck_assert_msg(o.vector == loads[n].vector && (o.vector < 0 || o.error == loads[n].error), "%s: vector %d error %x", loads[n].what,
-                  o.vector, o.error);
+    ck_assert_msg(o.vector == loads[n].vector && (o.vector < 0 || o.error == loads[n].error),
+                  "%s: vector %d error %x", loads[n].what, o.vector, o.error);
     ck_assert_uint_eq(cpu->seg[loads[n].seg].sel, o.vector < 0 ? loads[n].sel : old);
     if (o.vector < 0 && loads[n].desc)
         ck_assert_uint_eq(x86_rig_peek(r, RIG_GDT + SEL_FREE + 5, 1) & 1, 1); /* accessed */
@@ -111,15 +111,15 @@ static const struct {
     {DATA_LIMIT, 0xfff, 1, true, -1},
     {DATA_LIMIT, 0x1000, 1, false, X86_GP},
     {DATA_LIMIT, 0xffffffff, 4, false, X86_GP},
-    {DESC(RIG_DATA, 0, 0x93, 0xc), 0xffc, 4, true, -1},             /* pages */
+    {DESC(RIG_DATA, 0, 0x93, 0xc), 0xffc, 4, true, -1}, /* pages */
     {DESC(RIG_DATA, 0, 0x93, 0xc), 0xffd, 4, true, X86_GP},
-    {DESC(RIG_DATA, 0xfff, 0x97, 0x4), 0xfff, 1, false, X86_GP},    /* expand-down */
+    {DESC(RIG_DATA, 0xfff, 0x97, 0x4), 0xfff, 1, false, X86_GP}, /* expand-down */
     {DESC(RIG_DATA, 0xfff, 0x97, 0x4), 0x1000, 1, true, -1},
-    {DESC(RIG_DATA, 0xfff, 0x97, 0x0), 0xfffc, 4, true, -1},        /* 64 KiB */
+    {DESC(RIG_DATA, 0xfff, 0x97, 0x0), 0xfffc, 4, true, -1}, /* 64 KiB */
     {DESC(RIG_DATA, 0xfff, 0x97, 0x0), 0xfffd, 4, true, X86_GP},
-    {DESC(RIG_DATA, 0xfff, 0x91, 0x4), 0, 4, false, -1},            /* read-only */
+    {DESC(RIG_DATA, 0xfff, 0x91, 0x4), 0, 4, false, -1}, /* read-only */
     {DESC(RIG_DATA, 0xfff, 0x91, 0x4), 0, 4, true, X86_GP},
-    {DESC(RIG_DATA, 0xfff, 0x9b, 0x4), 0, 4, false, -1},            /* code */
+    {DESC(RIG_DATA, 0xfff, 0x9b, 0x4), 0, 4, false, -1}, /* code */
     {DESC(RIG_DATA, 0xfff, 0x9b, 0x4), 0, 4, true, X86_GP},
 };
 
@@ -183,12 +183,14 @@ END_TEST
 /* EA: jmp sel:off32 */
 static struct outcome far_jump(uint16_t sel, uint32_t off)
 {
-    return TRY(r, 0xea, (uint8_t)off, (uint8_t)(off >> 8), (uint8_t)(off >> 16), (uint8_t)(off >> 24), (uint8_t)sel, (uint8_t)(sel >> 8));
+    return TRY(r, 0xea, (uint8_t)off, (uint8_t)(off >> 8), (uint8_t)(off >> 16),
+               (uint8_t)(off >> 24), (uint8_t)sel, (uint8_t)(sel >> 8));
 }
 
 static struct outcome far_call(uint16_t sel, uint32_t off)
 {
-    return TRY(r, 0x9a, (uint8_t)off, (uint8_t)(off >> 8), (uint8_t)(off >> 16), (uint8_t)(off >> 24), (uint8_t)sel, (uint8_t)(sel >> 8));
+    return TRY(r, 0x9a, (uint8_t)off, (uint8_t)(off >> 8), (uint8_t)(off >> 16),
+               (uint8_t)(off >> 24), (uint8_t)sel, (uint8_t)(sel >> 8));
 }
 
 static const struct {
@@ -232,8 +234,8 @@ START_TEST(far_jumps_check_their_target)
     if (jumps[n].ring == 3)
         x86_rig_user(r);
     struct outcome o = far_jump(jumps[n].sel, 0x50000);
-    ck_assert_msg(o.vector == jumps[n].vector && (o.vector < 0 || o.error == jumps[n].error), "%s: vector %d error %x", jumps[n].what,
-                  o.vector, o.error);
+    ck_assert_msg(o.vector == jumps[n].vector && (o.vector < 0 || o.error == jumps[n].error),
+                  "%s: vector %d error %x", jumps[n].what, o.vector, o.error);
     if (o.vector < 0) {
         ck_assert_uint_eq(cpu->next_rip, 0x50000);
         ck_assert_uint_eq(cpu->seg[SEG_CS].sel & 3, jumps[n].ring);
@@ -442,8 +444,9 @@ START_TEST(lldt_and_ltr_check_their_descriptors)
     x86_rig_gdt(r, SEL_FREE + 8, system_loads[n].upper);
     cpu->gpr[RAX] = system_loads[n].sel;
     struct outcome o = TRY(r, 0x0f, 0x00, system_loads[n].ltr ? 0xd8 : 0xd0);
-    ck_assert_msg(o.vector == system_loads[n].vector && (o.vector < 0 || o.error == system_loads[n].error), "%s: vector %d error %x",
-                  system_loads[n].what, o.vector, o.error);
+    ck_assert_msg(o.vector == system_loads[n].vector &&
+                      (o.vector < 0 || o.error == system_loads[n].error),
+                  "%s: vector %d error %x", system_loads[n].what, o.vector, o.error);
     if (o.vector < 0 && system_loads[n].ltr) {
         ck_assert_uint_eq(cpu->seg[SEG_TR].base, 0xffff800000003000);
         ck_assert_uint_eq(x86_rig_peek(r, RIG_GDT + SEL_FREE + 5, 1), 0x8b);
@@ -457,8 +460,9 @@ START_TEST(lar_lsl_verr_verw_answer_by_zf)
         uint16_t sel;
         bool lar, verr, verw;
     } rows[] = {
-        {SEL_USER_DATA, true, true, true}, {SEL_USER_CODE, true, true, false}, {SEL_DATA, false, false, false},
-        {SEL_CODE, false, false, false},   {0, false, false, false},           {0xff8, false, false, false},
+        {SEL_USER_DATA, true, true, true}, {SEL_USER_CODE, true, true, false},
+        {SEL_DATA, false, false, false},   {SEL_CODE, false, false, false},
+        {0, false, false, false},          {0xff8, false, false, false},
     };
     x86_rig_user(r);
     for (unsigned n = 0; n < sizeof rows / sizeof rows[0]; n++) {
@@ -466,7 +470,9 @@ START_TEST(lar_lsl_verr_verw_answer_by_zf)
         cpu->gpr[RAX] = 0x5555;
         ck_assert_no_fault(TRY(r, 0x0f, 0x02, 0xc3)); /* lar eax, ebx */
         ck_assert_int_eq(flag_zf(cpu), rows[n].lar);
-        ck_assert_uint_eq(cpu->gpr[RAX], !rows[n].lar ? 0x5555 : rows[n].sel == SEL_USER_DATA ? 0xc0f300 : 0xc0fb00);
+        ck_assert_uint_eq(cpu->gpr[RAX], !rows[n].lar                   ? 0x5555
+                                         : rows[n].sel == SEL_USER_DATA ? 0xc0f300
+                                                                        : 0xc0fb00);
         ck_assert_no_fault(TRY(r, 0x0f, 0x03, 0xc3)); /* lsl */
         ck_assert_int_eq(flag_zf(cpu), rows[n].lar);
         ck_assert_no_fault(TRY(r, 0x0f, 0x00, 0xe3)); /* verr */
@@ -507,8 +513,10 @@ int main(void)
 {
     Suite *s = suite_create("x86_seg");
     TCase *p = group(s, "protected", setup_protected);
-    tcase_add_loop_test(p, segment_loads_check_their_descriptors, 0, sizeof loads / sizeof loads[0]);
-    tcase_add_loop_test(p, accesses_are_held_to_limit_and_type, 0, sizeof limits / sizeof limits[0]);
+    tcase_add_loop_test(p, segment_loads_check_their_descriptors, 0,
+                        sizeof loads / sizeof loads[0]);
+    tcase_add_loop_test(p, accesses_are_held_to_limit_and_type, 0,
+                        sizeof limits / sizeof limits[0]);
     tcase_add_test(p, null_segments_fault_on_use_and_ss_says_stack);
     tcase_add_test(p, flat_segments_skip_the_check);
     tcase_add_loop_test(p, far_jumps_check_their_target, 0, sizeof jumps / sizeof jumps[0]);
@@ -528,7 +536,8 @@ int main(void)
     tcase_add_test(l, fs_base_counts_in_64_bit_mode);
     tcase_add_test(l, long_mode_call_gate_takes_16_bytes_and_null_ss);
     tcase_add_test(l, far_jump_changes_between_32_and_64_bit_code);
-    tcase_add_loop_test(l, lldt_and_ltr_check_their_descriptors, 0, sizeof system_loads / sizeof system_loads[0]);
+    tcase_add_loop_test(l, lldt_and_ltr_check_their_descriptors, 0,
+                        sizeof system_loads / sizeof system_loads[0]);
     TCase *real = group(s, "real", setup);
     tcase_add_test(real, limits_of_protected_mode_stay_in_real_mode);
     SRunner *runner = srunner_create(s);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Control, debug and model-specific registers, mode switches, SYSCALL and friends, CPUID, state conversion.
+// Control, debug and model-specific registers, mode switches, SYSCALL and friends, CPUID, state
+// conversion.
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,8 @@ static const struct {
     {"LA57", 4, CR4_LONG | CR4_LA57, true},
     {"upper half", 4, CR4_LONG | 1ull << 40, true},
     {"PCIDE", 4, CR4_LONG | CR4_PCIDE, false},
-    {"SMAP SMEP UMIP FSGSBASE OSXSAVE", 4, CR4_LONG | CR4_SMEP | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE, false},
+    {"SMAP SMEP UMIP FSGSBASE OSXSAVE", 4,
+     CR4_LONG | CR4_SMEP | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE, false},
     {"cr8", 8, 15, false},
     {"cr8 reserved", 8, 16, true},
 };
@@ -97,7 +99,8 @@ START_TEST(control_register_writes_check_reserved_bits)
 {
     unsigned n = (unsigned)_i;
     struct outcome o = write_cr(long_writes[n].cr, long_writes[n].val);
-    ck_assert_msg((o.vector >= 0) == long_writes[n].fault, "%s: vector %d", long_writes[n].what, o.vector);
+    ck_assert_msg((o.vector >= 0) == long_writes[n].fault, "%s: vector %d", long_writes[n].what,
+                  o.vector);
     if (long_writes[n].fault)
         ck_assert_fault(o, X86_GP, 0);
     ck_assert_uint_eq(cpu->cr0 & CR0_PG, CR0_PG);
@@ -111,7 +114,7 @@ START_TEST(control_registers_need_ring_0)
     ck_assert_fault(TRY(r, 0x0f, 0x20, 0xc0), X86_GP, 0); /* mov rax, cr0 */
     ck_assert_fault(TRY(r, 0x0f, 0x06), X86_GP, 0);       /* clts */
     ck_assert_fault(read_msr(0x10), X86_GP, 0);
-    ck_assert_fault(TRY(r, 0x0f, 0x09), X86_GP, 0); /* wbinvd */
+    ck_assert_fault(TRY(r, 0x0f, 0x09), X86_GP, 0);       /* wbinvd */
     ck_assert_fault(TRY(r, 0x0f, 0x01, 0x38), X86_GP, 0); /* invlpg [rax] */
     ck_assert_fault(TRY(r, 0x0f, 0x01, 0xf8), X86_GP, 0); /* swapgs */
     ck_assert_fault(TRY(r, 0xfa), X86_GP, 0);             /* cli */
@@ -170,7 +173,11 @@ START_TEST(umip_hides_tables_from_ring_3)
 {
     x86_rig_user(r);
     cpu->gpr[RBX] = RIG_DATA;
-    static const uint8_t code[][3] = {{0x0f, 0x01, 0x03}, {0x0f, 0x01, 0x0b}, {0x0f, 0x00, 0x03}, {0x0f, 0x00, 0x0b}, {0x0f, 0x01, 0x23}};
+    static const uint8_t code[][3] = {{0x0f, 0x01, 0x03},
+                                      {0x0f, 0x01, 0x0b},
+                                      {0x0f, 0x00, 0x03},
+                                      {0x0f, 0x00, 0x0b},
+                                      {0x0f, 0x01, 0x23}};
     for (unsigned n = 0; n < 5; n++) {
         cpu->cr4 &= ~(uint64_t)CR4_UMIP;
         ck_assert_no_fault(x86_rig_try(r, code[n], 3));
@@ -254,7 +261,8 @@ START_TEST(msr_writes_check_their_bits)
 {
     unsigned n = (unsigned)_i;
     struct outcome o = write_msr(msr_writes[n].n, msr_writes[n].val);
-    ck_assert_msg((o.vector >= 0) == msr_writes[n].fault, "%x: vector %d", msr_writes[n].n, o.vector);
+    ck_assert_msg((o.vector >= 0) == msr_writes[n].fault, "%x: vector %d", msr_writes[n].n,
+                  o.vector);
     if (o.vector >= 0)
         ck_assert_fault(o, X86_GP, 0);
 }
@@ -262,7 +270,8 @@ END_TEST
 
 START_TEST(msrs_keep_what_is_written)
 {
-    static const uint32_t kept[] = {0xc0000081, 0xc0000082, 0xc0000083, 0xc0000102, 0xc0000100, 0xc0000101, 0x175, 0x200, 0x20f, 0x26f};
+    static const uint32_t kept[] = {0xc0000081, 0xc0000082, 0xc0000083, 0xc0000102, 0xc0000100,
+                                    0xc0000101, 0x175,      0x200,      0x20f,      0x26f};
     for (unsigned n = 0; n < sizeof kept / sizeof kept[0]; n++) {
         uint64_t val = kept[n] == 0x26f ? 0x0606060606060606 : 0x1234500 + n;
         ck_assert_no_fault(write_msr(kept[n], val));
@@ -298,7 +307,8 @@ END_TEST
 
 START_TEST(syscall_and_sysret_go_there_and_back)
 {
-    cpu->msr.star = (uint64_t)0x10 << 48 | (uint64_t)SEL_CODE << 32; /* so that user code is 0x23, data 0x1b */
+    cpu->msr.star = (uint64_t)0x10 << 48 | (uint64_t)SEL_CODE
+                                               << 32; /* so that user code is 0x23, data 0x1b */
     cpu->msr.lstar = 0x50000;
     cpu->msr.sfmask = FL_IF | FL_TF | FL_AC;
     x86_rig_user(r);
@@ -510,11 +520,11 @@ START_TEST(impossible_states_are_refused)
 {
     struct cpu_state good, s;
     x86_get_state(cpu, &good);
-#define REFUSED(change)                                   \
-    do {                                                  \
-        s = good;                                         \
-        change;                                           \
-        ck_assert_int_lt(x86_put_state(cpu, &s), 0);      \
+#define REFUSED(change)                                                                            \
+    do {                                                                                           \
+        s = good;                                                                                  \
+        change;                                                                                    \
+        ck_assert_int_lt(x86_put_state(cpu, &s), 0);                                               \
     } while (0)
     REFUSED(s.cr0 &= ~(uint64_t)CR0_PE);
     REFUSED(s.efer &= ~(uint64_t)EFER_LMA);
@@ -554,13 +564,15 @@ int main(void)
 {
     Suite *s = suite_create("x86_sys");
     TCase *l = group(s, "long", setup_long);
-    tcase_add_loop_test(l, control_register_writes_check_reserved_bits, 0, sizeof long_writes / sizeof long_writes[0]);
+    tcase_add_loop_test(l, control_register_writes_check_reserved_bits, 0,
+                        sizeof long_writes / sizeof long_writes[0]);
     tcase_add_test(l, control_registers_need_ring_0);
     tcase_add_test(l, pcide_needs_a_clear_pcid);
     tcase_add_test(l, umip_hides_tables_from_ring_3);
     tcase_add_test(l, descriptor_table_registers_have_ten_bytes_in_64_bit_mode);
     tcase_add_test(l, debug_registers_check_reserved_bits);
-    tcase_add_loop_test(l, msr_writes_check_their_bits, 0, sizeof msr_writes / sizeof msr_writes[0]);
+    tcase_add_loop_test(l, msr_writes_check_their_bits, 0,
+                        sizeof msr_writes / sizeof msr_writes[0]);
     tcase_add_test(l, msrs_keep_what_is_written);
     tcase_add_test(l, time_stamp_counter_can_be_set);
     tcase_add_test(l, syscall_and_sysret_go_there_and_back);

@@ -68,10 +68,10 @@ static int interp_vcpu_init(struct vcpu *v, struct err *err)
         return rc;
     }
     c->cpu.random_state = 0x9e3779b97f4a7c15ull * (v->id + 1);
-    x86_reset(&c->cpu, v->id == 0);
     in->cpus[v->id] = c;
     in->current = in->cpus[0];
     v->priv = c;
+    x86_reset(&c->cpu, v->id == 0);
     return 0;
 }
 
@@ -225,7 +225,7 @@ static void interp_kick(struct vcpu *v)
 static int interp_get_state(struct vcpu *v, struct cpu_state *out, struct err *err)
 {
     (void)err;
-    const struct interp_cpu *c = v->priv;
+    struct interp_cpu *c = v->priv;
     x86_get_state(&c->cpu, out);
     return 0;
 }

@@ -163,29 +163,34 @@ void interp_wake(struct interp_cpu *c, unsigned attention)
 
 /* --- what local APICs tell --- */
 
-static void on_wake(void *opaque, unsigned cpu)
+/* While the controllers are made, the CPUs are not there yet; they look at their APIC when they begin. */
+static void tell_cpu(void *opaque, unsigned cpu, unsigned attention)
 {
     struct interp *in = opaque;
-    interp_wake(in->cpus[cpu], ATT_IRQ);
+    if (in->cpus[cpu])
+        interp_wake(in->cpus[cpu], attention);
+}
+
+static void on_wake(void *opaque, unsigned cpu)
+{
+    tell_cpu(opaque, cpu, ATT_IRQ);
 }
 
 static void on_init(void *opaque, unsigned cpu)
 {
-    struct interp *in = opaque;
-    interp_wake(in->cpus[cpu], ATT_INIT);
+    tell_cpu(opaque, cpu, ATT_INIT);
 }
 
 static void on_sipi(void *opaque, unsigned cpu, uint8_t vector)
 {
     struct interp *in = opaque;
     atomic_store(&in->cpus[cpu]->sipi_vector, vector);
-    interp_wake(in->cpus[cpu], ATT_SIPI);
+    tell_cpu(opaque, cpu, ATT_SIPI);
 }
 
 static void on_nmi(void *opaque, unsigned cpu)
 {
-    struct interp *in = opaque;
-    interp_wake(in->cpus[cpu], ATT_NMI);
+    tell_cpu(opaque, cpu, ATT_NMI);
 }
 
 static uint64_t tsc_to_ns(void *opaque, unsigned cpu, uint64_t val)
@@ -221,7 +226,6 @@ int interp_env_init(struct interp *in, struct err *err)
         .phys_bits = 40,
         .ncpus = in->ncpus,
         .tsc_hz = TSC_HZ,
-        .avx2 = (x86_host_vector_level() & VEC_AVX2) != 0,
         .x2apic = true,
         .tsc_deadline = true,
     };

@@ -54,6 +54,7 @@ static struct block *find_block(struct interp_cpu *c, gva_t va)
     struct interp *in = c->in;
     gpa_t pa;
     unsigned avail;
+    cpu->rip = cpu->next_rip; /* fetching may fault */
     const uint8_t *code = x86_code_at(cpu, cpu->next_rip, &pa, &avail);
     if (!code)
         return NULL;

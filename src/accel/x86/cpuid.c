@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// CPUID: what the guest may use, which is exactly what is emulated (SDM vol. 2 CPUID; APM vol. 3 appendix E). The model is an AMD family 19h
-// core, because stock kernels run those without page-table isolation and with few errata; no processor's quirks are behind it. It does not speculate, so
-// it says that it is immune to what can be said so of, which keeps guests from paying for mitigations.
-// One package, one thread a core. Left out: performance counters, memory protection keys, five-level paging, SVM, MONITOR.
+// CPUID: what the guest may use, which is exactly what is emulated (SDM vol. 2 CPUID; APM vol. 3
+// appendix E). The model is an AMD family 19h core, because stock kernels run those without
+// page-table isolation and with few errata; no processor's quirks are behind it. It does not
+// speculate, so it says that it is immune to what can be said so of, which keeps guests from paying
+// for mitigations. One package, one thread a core. Left out: performance counters, memory
+// protection keys, five-level paging, SVM, MONITOR.
 #include "cpuid.h"
 
 #include <string.h>
@@ -20,30 +22,39 @@
 #define MAX_HYPERVISOR 0x40000010u
 
 /* Leaf 1. */
-#define F1_EDX                                                                                                                      \
-    (BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(9) /* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC */ \
-     | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(15) | BIT(16) | BIT(17) | BIT(19) /* SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH */           \
+#define F1_EDX                                                                                     \
+    (BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) |              \
+     BIT(9) /* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC */                                          \
+     | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(15) | BIT(16) | BIT(17) |                       \
+     BIT(19)                                  /* SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH */          \
      | BIT(23) | BIT(24) | BIT(25) | BIT(26)) /* MMX FXSR SSE SSE2 */
 #define F1_EDX_HTT BIT(28)
-#define F1_ECX (BIT(13) | BIT(17) | BIT(22) | BIT(23) | BIT(26) | BIT(30) | BIT(31)) /* CX16 PCID MOVBE POPCNT XSAVE RDRAND hypervisor */
+#define F1_ECX                                                                                     \
+    (BIT(13) | BIT(17) | BIT(22) | BIT(23) | BIT(26) | BIT(30) |                                   \
+     BIT(31)) /* CX16 PCID MOVBE POPCNT XSAVE RDRAND hypervisor */
 #define F1_ECX_X2APIC BIT(21)
 #define F1_ECX_TSC_DEADLINE BIT(24)
 #define F1_ECX_OSXSAVE BIT(27)
 
 /* Leaf 7. */
-#define F7_EBX                                                                                                                 \
-    (BIT(0) | BIT(1) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(10) /* FSGSBASE TSC_ADJUST BMI1 SMEP BMI2 ERMS INVPCID */      \
+#define F7_EBX                                                                                     \
+    (BIT(0) | BIT(1) | BIT(3) | BIT(7) | BIT(8) | BIT(9) |                                         \
+     BIT(10) /* FSGSBASE TSC_ADJUST BMI1 SMEP BMI2 ERMS INVPCID */                                 \
      | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(24)) /* RDSEED ADX SMAP CLFLUSHOPT CLWB */
-#define F7_ECX (BIT(2) | BIT(22))           /* UMIP RDPID */
-#define F7_EDX (BIT(4) | BIT(26) | BIT(29)) /* FSRM, SPEC_CTRL, ARCH_CAPABILITIES */
+#define F7_ECX (BIT(2) | BIT(22))                       /* UMIP RDPID */
+#define F7_EDX (BIT(4) | BIT(26) | BIT(29))             /* FSRM, SPEC_CTRL, ARCH_CAPABILITIES */
 
 /* Leaf 0x80000001: edx repeats most of leaf 1's. */
-#define FE_EDX ((F1_EDX & 0x0183f3ffu) | BIT(11) | BIT(20) | BIT(22) | BIT(26) | BIT(27) | BIT(29)) /* SYSCALL NX MMXEXT 1GB RDTSCP LM */
+#define FE_EDX                                                                                     \
+    ((F1_EDX & 0x0183f3ffu) | BIT(11) | BIT(20) | BIT(22) | BIT(26) | BIT(27) |                    \
+     BIT(29))                                       /* SYSCALL NX MMXEXT 1GB RDTSCP LM */
 #define FE_ECX (BIT(0) | BIT(5) | BIT(8) | BIT(22)) /* LAHF LZCNT PREFETCHW TOPOEXT */
 #define FE_ECX_CMP BIT(1)
-/* Leaf 0x80000008: x87 pointers always saved; IBPB, IBRS; not vulnerable by store bypass or branch type confusion. */
+/* Leaf 0x80000008: x87 pointers always saved; IBPB, IBRS; not vulnerable by store bypass or branch
+ * type confusion. */
 #define FE8_EBX (BIT(2) | BIT(12) | BIT(14) | BIT(26) | BIT(29))
-/* Leaf 0x80000021: LFENCE serialises, null selectors clear the base, no return speculation to attack. */
+/* Leaf 0x80000021: LFENCE serialises, null selectors clear the base, no return speculation to
+ * attack. */
 #define FE21_EAX (BIT(2) | BIT(6) | BIT(29))
 
 /* State components: x87 and SSE in the 512 legacy bytes, 64 of header, AVX behind. */
@@ -61,19 +72,21 @@ uint64_t x86_xcr0_supported(void)
     return x86_host_vector_level() & VEC_AVX ? 7 : 3;
 }
 
-/* No Meltdown, L1TF, MDS, TAA, store bypass or stale-data leaks; indirect branches are safe with IBRS once set (bits as in the SDM). */
+/* No Meltdown, L1TF, MDS, TAA, store bypass or stale-data leaks; indirect branches are safe with
+ * IBRS once set (bits as in the SDM). */
 uint64_t x86_arch_capabilities(void)
 {
-    return BIT(0) | BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(20) | BIT(24) | BIT(26) | BIT(27);
+    return BIT(0) | BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) |
+           BIT(15) | BIT(20) | BIT(24) | BIT(26) | BIT(27);
 }
 
 /* Vector extensions run on the host's units: the guest gets what the host has (vec.h). */
 static const struct {
     uint32_t need, leaf1_ecx, leaf7_ebx;
 } vector_features[] = {
-    {VEC_SSE3, BIT(0), 0},  {VEC_PCLMUL, BIT(1), 0}, {VEC_SSSE3, BIT(9), 0}, {VEC_FMA, BIT(12), 0}, {VEC_SSE41, BIT(19), 0},
-    {VEC_SSE42, BIT(20), 0}, {VEC_AES, BIT(25), 0},  {VEC_AVX, BIT(28), 0},  {VEC_F16C, BIT(29), 0}, {VEC_AVX2, 0, BIT(5)},
-    {VEC_SHA, 0, BIT(29)},
+    {VEC_SSE3, BIT(0), 0},   {VEC_PCLMUL, BIT(1), 0}, {VEC_SSSE3, BIT(9), 0}, {VEC_FMA, BIT(12), 0},
+    {VEC_SSE41, BIT(19), 0}, {VEC_SSE42, BIT(20), 0}, {VEC_AES, BIT(25), 0},  {VEC_AVX, BIT(28), 0},
+    {VEC_F16C, BIT(29), 0},  {VEC_AVX2, 0, BIT(5)},   {VEC_SHA, 0, BIT(29)},
 };
 
 static void vector_bits(uint32_t *leaf1_ecx, uint32_t *leaf7_ebx)
@@ -108,7 +121,8 @@ static void features(const struct x86_cpu *cpu, uint32_t r[4])
     r[EAX] = SIGNATURE;
     r[EBX] = cpu->id << 24 | (env->ncpus & 0xff) << 16 | 8u << 8; /* 64-byte lines */
     uint32_t leaf7 = 0;
-    r[ECX] = F1_ECX | (env->x2apic ? F1_ECX_X2APIC : 0) | (env->tsc_deadline ? F1_ECX_TSC_DEADLINE : 0) |
+    r[ECX] = F1_ECX | (env->x2apic ? F1_ECX_X2APIC : 0) |
+             (env->tsc_deadline ? F1_ECX_TSC_DEADLINE : 0) |
              (cpu->cr4 & CR4_OSXSAVE ? F1_ECX_OSXSAVE : 0);
     r[EDX] = F1_EDX | (env->ncpus > 1 ? F1_EDX_HTT : 0);
     vector_bits(&r[ECX], &leaf7);
@@ -166,10 +180,14 @@ static void caches(const struct x86_cpu *cpu, uint32_t sub, uint32_t r[4])
     static const struct {
         uint32_t type, level, ways, sets;
         bool shared;
-    } cache[] = {{1, 1, 8, 64, false}, {2, 1, 8, 64, false}, {3, 2, 8, 1024, false}, {3, 3, 16, 16384, true}};
+    } cache[] = {{1, 1, 8, 64, false},
+                 {2, 1, 8, 64, false},
+                 {3, 2, 8, 1024, false},
+                 {3, 3, 16, 16384, true}};
     if (sub >= sizeof cache / sizeof cache[0])
         return;
-    r[EAX] = cache[sub].type | cache[sub].level << 5 | 1u << 8 | (cache[sub].shared ? (cpu->env->ncpus - 1) << 14 : 0);
+    r[EAX] = cache[sub].type | cache[sub].level << 5 | 1u << 8 |
+             (cache[sub].shared ? (cpu->env->ncpus - 1) << 14 : 0);
     r[EBX] = 63 | (cache[sub].ways - 1) << 22;
     r[ECX] = cache[sub].sets - 1;
 }
@@ -260,7 +278,8 @@ static void hypervisor_leaf(const struct x86_cpu *cpu, uint32_t leaf, uint32_t r
         r[ECX] = word(hypervisor, 1);
         r[EDX] = word(hypervisor, 2);
     } else if (leaf == 0x40000010) {
-        r[EAX] = (uint32_t)(cpu->env->tsc_hz / 1000); /* as other hypervisors do: time-stamp counter in kHz */
+        r[EAX] = (uint32_t)(cpu->env->tsc_hz /
+                            1000); /* as other hypervisors do: time-stamp counter in kHz */
     }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Exceptions and interrupts: raising, delivery through IVT and IDT in every mode, double and triple faults. SDM vol. 3 chapter 6, section
-// 21.1.4 (real mode), 21.3 (v8086); APM vol. 2 chapter 8. IRET is in op_iret.c, breakpoints and single steps in step.c.
+// Exceptions and interrupts: raising, delivery through IVT and IDT in every mode, double and triple
+// faults. SDM vol. 3 chapter 6, section 21.1.4 (real mode), 21.3 (v8086); APM vol. 2 chapter 8.
+// IRET is in op_iret.c, breakpoints and single steps in step.c.
 #include <string.h>
 
 #include "core.h"
@@ -185,7 +186,8 @@ static void deliver_task_gate(struct x86_cpu *cpu, const struct event *ev, const
 {
     struct seg_desc tss;
     uint16_t sel = task_gate_tss(cpu, g->raw, &tss);
-    struct task_from from = {.rip = ev->rip, .flags = ev->flags, .has_error = ev->has_error, .error = ev->error};
+    struct task_from from = {
+        .rip = ev->rip, .flags = ev->flags, .has_error = ev->has_error, .error = ev->error};
     task_switch(cpu, sel, &tss, TASK_CALL, &from);
     cpu->rip = cpu->next_rip;
 }
@@ -263,7 +265,8 @@ static void deliver_real(struct x86_cpu *cpu, const struct event *ev)
     x86_update_mode(cpu);
 }
 
-/* Does the redirection bitmap below the TSS's I/O map send INT n to the task's own handlers? (SDM vol. 3 section 21.3.3.4) */
+/* Does the redirection bitmap below the TSS's I/O map send INT n to the task's own handlers? (SDM
+ * vol. 3 section 21.3.3.4) */
 static bool vme_redirects(struct x86_cpu *cpu, unsigned vector)
 {
     const struct cpu_seg *tr = &cpu->seg[SEG_TR];
@@ -300,9 +303,14 @@ static bool deliver_v86_soft(struct x86_cpu *cpu, const struct event *ev)
 
 /* --- delivery --- */
 
-void x86_deliver(struct x86_cpu *cpu, unsigned vector, bool has_error, uint32_t error, enum x86_event kind)
+void x86_deliver(struct x86_cpu *cpu, unsigned vector, bool has_error, uint32_t error,
+                 enum x86_event kind)
 {
-    struct event ev = {.vector = vector, .has_error = has_error, .error = error, .kind = kind, .flags = rflags_get(cpu)};
+    struct event ev = {.vector = vector,
+                       .has_error = has_error,
+                       .error = error,
+                       .kind = kind,
+                       .flags = rflags_get(cpu)};
     ev.rip = is_soft(&ev) ? cpu->next_rip : cpu->rip;
     if (kind == EVENT_FAULT)
         ev.flags |= FL_RF;
@@ -311,7 +319,8 @@ void x86_deliver(struct x86_cpu *cpu, unsigned vector, bool has_error, uint32_t 
     } else if (x86_long_mode(cpu)) {
         deliver_long(cpu, &ev);
     } else {
-        /* INT3, INTO and INT1 in v8086 mode always go through the IDT; the caller of INT n asked for EVENT_SOFT with imm8. */
+        /* INT3, INTO and INT1 in v8086 mode always go through the IDT; the caller of INT n asked
+         * for EVENT_SOFT with imm8. */
         deliver_protected(cpu, &ev);
     }
     cpu->interrupt_shadow = cpu->debug_shadow = false;
@@ -319,7 +328,8 @@ void x86_deliver(struct x86_cpu *cpu, unsigned vector, bool has_error, uint32_t 
 
 bool x86_deliver_int_n(struct x86_cpu *cpu, unsigned vector)
 {
-    struct event ev = {.vector = vector, .kind = EVENT_SOFT, .flags = rflags_get(cpu), .rip = cpu->next_rip};
+    struct event ev = {
+        .vector = vector, .kind = EVENT_SOFT, .flags = rflags_get(cpu), .rip = cpu->next_rip};
     return cpu->rflags & FL_VM && deliver_v86_soft(cpu, &ev);
 }
 
@@ -343,14 +353,17 @@ static enum fault_class class_of(unsigned vector)
     }
 }
 
-/* What delivering `first` and meeting `second` makes (SDM vol. 3 table 6-5). False: the second is simply delivered. */
+/* What delivering `first` and meeting `second` makes (SDM vol. 3 table 6-5). False: the second is
+ * simply delivered. */
 static bool makes_double_fault(enum fault_class first, enum fault_class second)
 {
-    return (first == CONTRIBUTORY && second == CONTRIBUTORY) || (first == PAGE_FAULT && second != BENIGN);
+    return (first == CONTRIBUTORY && second == CONTRIBUTORY) ||
+           (first == PAGE_FAULT && second != BENIGN);
 }
 
 /* Deliver an event, and whatever faults come of it. Never raises. */
-static void deliver_guarded(struct x86_cpu *cpu, unsigned vector, bool has_error, uint32_t error, enum x86_event kind)
+static void deliver_guarded(struct x86_cpu *cpu, unsigned vector, bool has_error, uint32_t error,
+                            enum x86_event kind)
 {
     struct {
         unsigned vector;
@@ -358,7 +371,8 @@ static void deliver_guarded(struct x86_cpu *cpu, unsigned vector, bool has_error
         uint32_t error;
         enum x86_event kind;
         enum fault_class class;
-    } volatile ev = {vector, has_error, error, kind, kind == EVENT_FAULT || kind == EVENT_TRAP ? class_of(vector) : BENIGN};
+    } volatile ev = {vector, has_error, error, kind,
+                     kind == EVENT_FAULT || kind == EVENT_TRAP ? class_of(vector) : BENIGN};
     jmp_buf outer;
     memcpy(&outer, &cpu->fault_landing, sizeof outer);
     cpu->event_ext = 1;
@@ -397,7 +411,8 @@ void x86_deliver_exception(struct x86_cpu *cpu)
     }
     if (cpu->exception.vector == X86_DB)
         cpu->dr[7] &= ~(uint64_t)DR7_GD;
-    deliver_guarded(cpu, cpu->exception.vector, cpu->exception.has_error, cpu->exception.error, kind);
+    deliver_guarded(cpu, cpu->exception.vector, cpu->exception.has_error, cpu->exception.error,
+                    kind);
 }
 
 void x86_interrupt(struct x86_cpu *cpu, uint8_t vector)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Linear addresses to host memory: the two levels of translation caches described in mmu.h, the slow paths of mem.h, and the
-// flushes that SDM vol. 3 section 4.10.4 and APM vol. 2 section 5.5 ask for. Page walks are in mmu_walk.c, accesses in mmu_access.c.
+// Linear addresses to host memory: the two levels of translation caches described in mmu.h, the
+// slow paths of mem.h, and the flushes that SDM vol. 3 section 4.10.4 and APM vol. 2 section 5.5
+// ask for. Page walks are in mmu_walk.c, accesses in mmu_access.c.
 #include "mmu_tlb.h"
 
 #include <errno.h>
@@ -84,7 +85,8 @@ static struct space *find_space(struct mmu *m, unsigned pcid)
     return NULL;
 }
 
-/* An unused slot, or the one that was current longest ago: forgetting an address space is always allowed. */
+/* An unused slot, or the one that was current longest ago: forgetting an address space is always
+ * allowed. */
 static struct space *claim_space(struct mmu *m, unsigned pcid)
 {
     struct space *best = &m->space[0];
@@ -256,8 +258,8 @@ static struct level2_entry *level2_victim(struct mmu *m, gva_t va)
 }
 
 /* From a page walk into level 2. NULL: page fault. */
-static struct level2_entry *walk_and_keep(struct x86_cpu *cpu, struct level2_entry *e, gva_t va, enum mmu_access access,
-                                          enum mmu_as as, uint32_t *error)
+static struct level2_entry *walk_and_keep(struct x86_cpu *cpu, struct level2_entry *e, gva_t va,
+                                          enum mmu_access access, enum mmu_as as, uint32_t *error)
 {
     struct mmu *m = cpu->mmu;
     struct xlat x;
@@ -279,13 +281,16 @@ static struct level2_entry *walk_and_keep(struct x86_cpu *cpu, struct level2_ent
 }
 
 /* Into level 1, as far as its rules (mmu.h) let. */
-static void level1_fill(struct x86_cpu *cpu, gva_t va, const struct level2_entry *from, enum mmu_as as)
+static void level1_fill(struct x86_cpu *cpu, gva_t va, const struct level2_entry *from,
+                        enum mmu_as as)
 {
     if (!from->host || as != mmu_as_now(cpu) || mmu_page_watched(cpu, va))
         return;
-    bool data = view_now(cpu) != VIEW_USER_ALIGNED && !(as == MMU_SUPERVISOR && from->rights & XLAT_USER && cpu->cr4 & CR4_SMAP);
+    bool data = view_now(cpu) != VIEW_USER_ALIGNED &&
+                !(as == MMU_SUPERVISOR && from->rights & XLAT_USER && cpu->cr4 & CR4_SMAP);
     uint64_t tag = (va & ~0xfffull) ^ cpu->tlb_context;
-    bool write = data && from->rights & XLAT_DIRTY && mmu_allowed(cpu, from->rights, MMU_WRITE, as) &&
+    bool write = data && from->rights & XLAT_DIRTY &&
+                 mmu_allowed(cpu, from->rights, MMU_WRITE, as) &&
                  !cpu->env->page_has_code(cpu->env->opaque, from->gpa);
     *tlb_at(cpu, va) = (struct tlb_entry){
         .read_tag = data && mmu_allowed(cpu, from->rights, MMU_READ, as) ? tag : NO_TAG,
@@ -299,13 +304,16 @@ static void level1_fill(struct x86_cpu *cpu, gva_t va, const struct level2_entry
     }
 }
 
-bool mmu_translate(struct x86_cpu *cpu, gva_t va, enum mmu_access access, enum mmu_as as, struct place *out, uint32_t *error)
+bool mmu_translate(struct x86_cpu *cpu, gva_t va, enum mmu_access access, enum mmu_as as,
+                   struct place *out, uint32_t *error)
 {
     struct level2_entry flat, *e;
     if (cpu->cr0 & CR0_PG) {
         e = level2_find(cpu->mmu, va);
-        /* A fault is never taken from the cache: the tables may allow by now what they did not before. */
-        if (e && (access != MMU_WRITE || e->rights & XLAT_DIRTY) && mmu_allowed(cpu, e->rights, access, as))
+        /* A fault is never taken from the cache: the tables may allow by now what they did not
+         * before. */
+        if (e && (access != MMU_WRITE || e->rights & XLAT_DIRTY) &&
+            mmu_allowed(cpu, e->rights, access, as))
             cpu->mmu->stats.level2_hits++;
         else
             e = walk_and_keep(cpu, e, va, access, as, error);

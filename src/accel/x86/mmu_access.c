@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The slow paths of mem.h: whatever is not plain RAM within one page that level 1 knows. Both pages of a crossing access are checked before
-// anything is read or written. Devices see accesses of up to 8 bytes. Data breakpoints (SDM vol. 3 section 17.2) are noticed here, since watched pages
-// stay out of level 1.
+// The slow paths of mem.h: whatever is not plain RAM within one page that level 1 knows. Both pages
+// of a crossing access are checked before anything is read or written. Devices see accesses of up
+// to 8 bytes. Data breakpoints (SDM vol. 3 section 17.2) are noticed here, since watched pages stay
+// out of level 1.
 #include <string.h>
 
 #include "env.h"
@@ -32,7 +33,8 @@ bool mmu_page_watched(const struct x86_cpu *cpu, gva_t va)
     if (__builtin_expect(!(cpu->dr[7] & DR7_ENABLES), 1))
         return false;
     for (unsigned n = 0; n < 4; n++) {
-        if (breakpoint_on(cpu, n) && breakpoint_kind(cpu, n) & 1 && !((cpu->dr[n] ^ va) & cpu->address_mask & ~0xfffull))
+        if (breakpoint_on(cpu, n) && breakpoint_kind(cpu, n) & 1 &&
+            !((cpu->dr[n] ^ va) & cpu->address_mask & ~0xfffull))
             return true;
     }
     return false;
@@ -72,7 +74,8 @@ static void check_canonical(struct x86_cpu *cpu, gva_t va, unsigned size, enum m
     x86_raise_error(cpu, stack ? X86_SS : X86_GP, cpu->event_ext);
 }
 
-/* Behind 4 GiB comes 0 outside 64-bit mode; but what reaches higher (system tables, stacks of handlers) is never cut. */
+/* Behind 4 GiB comes 0 outside 64-bit mode; but what reaches higher (system tables, stacks of
+ * handlers) is never cut. */
 static gva_t wrap(const struct x86_cpu *cpu, gva_t from, gva_t va)
 {
     return from >> 32 ? va : va & cpu->address_mask;
@@ -89,14 +92,16 @@ struct span {
     unsigned len[2]; /* len[1] 0: one page */
 };
 
-static void find(struct x86_cpu *cpu, gva_t va, enum mmu_access access, enum mmu_as as, struct place *out)
+static void find(struct x86_cpu *cpu, gva_t va, enum mmu_access access, enum mmu_as as,
+                 struct place *out)
 {
     uint32_t error;
     if (!mmu_translate(cpu, va, access, as, out, &error))
         raise_page_fault(cpu, va, error);
 }
 
-static struct span span_of(struct x86_cpu *cpu, gva_t va, unsigned size, enum mmu_access access, enum mmu_as as)
+static struct span span_of(struct x86_cpu *cpu, gva_t va, unsigned size, enum mmu_access access,
+                           enum mmu_as as)
 {
     struct span s;
     unsigned room = 0x1000 - (va & 0xfff);
@@ -111,7 +116,8 @@ static struct span span_of(struct x86_cpu *cpu, gva_t va, unsigned size, enum mm
 
 static void check_alignment(struct x86_cpu *cpu, gva_t va, unsigned size, enum mmu_as as)
 {
-    if (__builtin_expect(mmu_checks_alignment(cpu), 0) && as == MMU_USER && size <= 8 && !(size & (size - 1)) && va & (size - 1))
+    if (__builtin_expect(mmu_checks_alignment(cpu), 0) && as == MMU_USER && size <= 8 &&
+        !(size & (size - 1)) && va & (size - 1))
         x86_raise_error(cpu, X86_AC, 0);
 }
 
@@ -151,7 +157,8 @@ static void read_place(struct x86_cpu *cpu, const struct place *p, uint8_t *buf,
     }
 }
 
-static void read_access(struct x86_cpu *cpu, gva_t va, void *buf, unsigned size, enum mmu_access access, enum mmu_as as)
+static void read_access(struct x86_cpu *cpu, gva_t va, void *buf, unsigned size,
+                        enum mmu_access access, enum mmu_as as)
 {
     struct span s = span_of(cpu, va, size, access, as);
     check_alignment(cpu, va, size, as);
@@ -184,7 +191,8 @@ void mmu_read_system(struct x86_cpu *cpu, gva_t va, void *buf, unsigned size)
 
 /* --- writing --- */
 
-static void write_place(struct x86_cpu *cpu, const struct place *p, const uint8_t *buf, unsigned size)
+static void write_place(struct x86_cpu *cpu, const struct place *p, const uint8_t *buf,
+                        unsigned size)
 {
     const struct x86_env *env = cpu->env;
     if (p->host) {
@@ -224,7 +232,8 @@ void mmu_write_system(struct x86_cpu *cpu, gva_t va, const void *buf, unsigned s
 
 /* --- probes and spans --- */
 
-void mmu_probe_as(struct x86_cpu *cpu, gva_t va, unsigned size, enum mmu_access access, enum mmu_as as)
+void mmu_probe_as(struct x86_cpu *cpu, gva_t va, unsigned size, enum mmu_access access,
+                  enum mmu_as as)
 {
     struct place p;
     check_canonical(cpu, va, size, as);
@@ -268,7 +277,8 @@ uint8_t *mmu_span(struct x86_cpu *cpu, gva_t va, uint64_t *len, bool write)
 static gpa_t gpa_of_host(const struct gmem *gm, const uint8_t *host)
 {
     unsigned n = 0;
-    while (n + 1 < gm->nslots && (host < gm->slots[n].host || host >= gm->slots[n].host + gm->slots[n].size))
+    while (n + 1 < gm->nslots &&
+           (host < gm->slots[n].host || host >= gm->slots[n].host + gm->slots[n].size))
         n++;
     return gm->slots[n].base + (uint64_t)(host - gm->slots[n].host);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The translation caches of one vCPU, between mmu.c (translation, flushes) and mmu_access.c (reads and writes).
+// The translation caches of one vCPU, between mmu.c (translation, flushes) and mmu_access.c (reads
+// and writes).
 #pragma once
 
 #include "mem.h"
@@ -12,7 +13,8 @@
 #define LEVEL2_WAYS 4
 #define LARGE_BITS 12
 
-/* Each address space is looked at in three ways, each with a context number of its own. Under alignment checks level 1 holds no data. */
+/* Each address space is looked at in three ways, each with a context number of its own. Under
+ * alignment checks level 1 holds no data. */
 enum view { VIEW_SUPERVISOR, VIEW_USER, VIEW_USER_ALIGNED, VIEWS };
 
 struct space {
@@ -42,8 +44,10 @@ struct mmu {
     unsigned victim;
     uint64_t switches;
     uint64_t pdpte[4];
-    /* Hashed sets that say "maybe". Regions of 4 MiB and 1 GiB with pieces of large pages in the caches; physical pages with a write tag. */
-    uint64_t large_4m[(1 << LARGE_BITS) / 64], large_1g[(1 << LARGE_BITS) / 64], written[(1 << LARGE_BITS) / 64];
+    /* Hashed sets that say "maybe". Regions of 4 MiB and 1 GiB with pieces of large pages in the
+     * caches; physical pages with a write tag. */
+    uint64_t large_4m[(1 << LARGE_BITS) / 64], large_1g[(1 << LARGE_BITS) / 64],
+        written[(1 << LARGE_BITS) / 64];
     struct mmu_stats stats;
 } __attribute__((aligned(64)));
 
@@ -64,7 +68,8 @@ static inline bool mmu_checks_alignment(const struct x86_cpu *cpu)
 }
 
 /* False: page fault with *error. Fills level 1. */
-bool mmu_translate(struct x86_cpu *cpu, gva_t va, enum mmu_access access, enum mmu_as as, struct place *out, uint32_t *error);
+bool mmu_translate(struct x86_cpu *cpu, gva_t va, enum mmu_access access, enum mmu_as as,
+                   struct place *out, uint32_t *error);
 
 /* Has this page an enabled data breakpoint? */
 bool mmu_page_watched(const struct x86_cpu *cpu, gva_t va);

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// Page walks: 32-bit paging with 4 MiB pages and PSE-36, PAE, four and five levels with 2 MiB and 1 GiB pages (SDM vol. 3 sections 4.3 to
-// 4.8; APM vol. 2 section 5). Tables are read from RAM only: an entry elsewhere reads as all ones, which has reserved bits set. Accessed and dirty bits
-// are set when the whole access is allowed, by compare-and-exchange, since other processors may change the entry meanwhile.
-// Left out: protection keys, shadow stacks.
+// Page walks: 32-bit paging with 4 MiB pages and PSE-36, PAE, four and five levels with 2 MiB and 1
+// GiB pages (SDM vol. 3 sections 4.3 to 4.8; APM vol. 2 section 5). Tables are read from RAM only:
+// an entry elsewhere reads as all ones, which has reserved bits set. Accessed and dirty bits are
+// set when the whole access is allowed, by compare-and-exchange, since other processors may change
+// the entry meanwhile. Left out: protection keys, shadow stacks.
 #include "env.h"
 #include "mmu_walk.h"
 
 enum {
-    PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 1 << 5, PTE_D = 1 << 6, PTE_PS = 1 << 7, PTE_G = 1 << 8,
+    PTE_P = 1,
+    PTE_W = 2,
+    PTE_U = 4,
+    PTE_A = 1 << 5,
+    PTE_D = 1 << 6,
+    PTE_PS = 1 << 7,
+    PTE_G = 1 << 8,
 };
 #define PTE_NX (1ull << 63)
 #define BITS(hi, lo) ((~0ull >> (63 - (hi))) & (~0ull << (lo)))
@@ -44,9 +51,11 @@ static bool entry_set(struct x86_cpu *cpu, const struct step *s, uint64_t bits, 
     uint32_t old32 = (uint32_t)old;
     if (!p)
         return true;
-    bool ok = bytes == 4 ? __atomic_compare_exchange_n((uint32_t *)(void *)p, &old32, old32 | (uint32_t)bits, false, __ATOMIC_RELAXED,
-                                                       __ATOMIC_RELAXED)
-                         : __atomic_compare_exchange_n((uint64_t *)(void *)p, &old, old | bits, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    bool ok = bytes == 4 ? __atomic_compare_exchange_n((uint32_t *)(void *)p, &old32,
+                                                       old32 | (uint32_t)bits, false,
+                                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+                         : __atomic_compare_exchange_n((uint64_t *)(void *)p, &old, old | bits,
+                                                       false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     if (ok && cpu->env->page_has_code(cpu->env->opaque, s->at & ~0xfffull))
         cpu->env->code_written(cpu->env->opaque, s->at, bytes);
     return ok;
@@ -66,7 +75,8 @@ bool mmu_allowed(const struct x86_cpu *cpu, uint32_t rights, enum mmu_access acc
     return access == MMU_READ || rights & XLAT_WRITE || !(cpu->cr0 & CR0_WP);
 }
 
-static uint32_t error_code(const struct x86_cpu *cpu, uint32_t why, enum mmu_access access, enum mmu_as as)
+static uint32_t error_code(const struct x86_cpu *cpu, uint32_t why, enum mmu_access access,
+                           enum mmu_as as)
 {
     uint32_t code = why;
     if (access == MMU_WRITE)
@@ -80,7 +90,8 @@ static uint32_t error_code(const struct x86_cpu *cpu, uint32_t why, enum mmu_acc
     return code;
 }
 
-/* Reserved bits of an entry with 8 bytes. shift: the span the entry stands for; leaf: it maps a page. */
+/* Reserved bits of an entry with 8 bytes. shift: the span the entry stands for; leaf: it maps a
+ * page. */
 static uint64_t reserved_bits(const struct x86_cpu *cpu, unsigned shift, bool leaf)
 {
     bool lma = x86_long_mode(cpu);
@@ -99,7 +110,8 @@ static uint64_t reserved_bits(const struct x86_cpu *cpu, unsigned shift, bool le
 }
 
 /* Levels of PAE, 4- and 5-level paging below the root or the PDPTE. */
-static bool walk_long(struct x86_cpu *cpu, gpa_t table, unsigned shift, gva_t va, struct path *path, struct xlat *out, uint32_t *why)
+static bool walk_long(struct x86_cpu *cpu, gpa_t table, unsigned shift, gva_t va, struct path *path,
+                      struct xlat *out, uint32_t *why)
 {
     uint64_t addr_mask = BITS(51, 12);
     uint32_t rights = XLAT_WRITE | XLAT_USER;
@@ -135,7 +147,8 @@ static bool walk_long(struct x86_cpu *cpu, gpa_t table, unsigned shift, gva_t va
 }
 
 /* Two levels of 4-byte entries. */
-static bool walk_32(struct x86_cpu *cpu, gva_t va, struct path *path, struct xlat *out, uint32_t *why)
+static bool walk_32(struct x86_cpu *cpu, gva_t va, struct path *path, struct xlat *out,
+                    uint32_t *why)
 {
     struct step *pde = &path->step[0], *pte = &path->step[1];
     path->n = 1;
@@ -146,7 +159,8 @@ static bool walk_32(struct x86_cpu *cpu, gva_t va, struct path *path, struct xla
     uint64_t both = pde->val, leaf = pde->val;
     uint32_t large = 0;
     if (pde->val & PTE_PS && cpu->cr4 & CR4_PSE) {
-        /* PSE-36: bits 13-20 are address bits 32-39; what is above the model's physical width is reserved, as is bit 21. */
+        /* PSE-36: bits 13-20 are address bits 32-39; what is above the model's physical width is
+         * reserved, as is bit 21. */
         unsigned high = cpu->env->phys_bits < 40 ? cpu->env->phys_bits - 32 : 8;
         if (pde->val & BITS(21, 13 + high))
             return *why = PF_PRESENT | PF_RESERVED, false;
@@ -162,17 +176,20 @@ static bool walk_32(struct x86_cpu *cpu, gva_t va, struct path *path, struct xla
         leaf = pte->val;
         out->page = pte->val & BITS(31, 12);
     }
-    out->rights = (both & PTE_W ? XLAT_WRITE : 0u) | (both & PTE_U ? XLAT_USER : 0u) | (leaf & PTE_D ? XLAT_DIRTY : 0u) |
+    out->rights = (both & PTE_W ? XLAT_WRITE : 0u) | (both & PTE_U ? XLAT_USER : 0u) |
+                  (leaf & PTE_D ? XLAT_DIRTY : 0u) |
                   (leaf & PTE_G && cpu->cr4 & CR4_PGE ? XLAT_GLOBAL : 0u) | large;
     return true;
 }
 
-static bool walk_once(struct x86_cpu *cpu, const uint64_t pdpte[4], gva_t va, struct path *path, struct xlat *out, uint32_t *why)
+static bool walk_once(struct x86_cpu *cpu, const uint64_t pdpte[4], gva_t va, struct path *path,
+                      struct xlat *out, uint32_t *why)
 {
     path->n = 0;
     path->entry_bytes = 8;
     if (x86_long_mode(cpu))
-        return walk_long(cpu, cpu->cr3 & BITS(51, 12), cpu->cr4 & CR4_LA57 ? 48 : 39, va, path, out, why);
+        return walk_long(cpu, cpu->cr3 & BITS(51, 12), cpu->cr4 & CR4_LA57 ? 48 : 39, va, path, out,
+                         why);
     if (cpu->cr4 & CR4_PAE) {
         uint64_t top = pdpte[va >> 30 & 3];
         if (!(top & PTE_P))
@@ -183,19 +200,21 @@ static bool walk_once(struct x86_cpu *cpu, const uint64_t pdpte[4], gva_t va, st
     return walk_32(cpu, va, path, out, why);
 }
 
-/* Accessed bits of all entries, dirty bit of the leaf. False: an entry changed under us, walk again. */
+/* Accessed bits of all entries, dirty bit of the leaf. False: an entry changed under us, walk
+ * again. */
 static bool set_bits(struct x86_cpu *cpu, const struct path *path, bool write)
 {
     for (unsigned n = 0; n < path->n; n++) {
         uint64_t want = PTE_A | (write && n == path->n - 1 ? PTE_D : 0u);
-        if ((path->step[n].val & want) != want && !entry_set(cpu, &path->step[n], want, path->entry_bytes))
+        if ((path->step[n].val & want) != want &&
+            !entry_set(cpu, &path->step[n], want, path->entry_bytes))
             return false;
     }
     return true;
 }
 
-bool mmu_walk(struct x86_cpu *cpu, const uint64_t pdpte[4], gva_t va, enum mmu_access access, enum mmu_as as, bool touch,
-              struct xlat *out, uint32_t *error)
+bool mmu_walk(struct x86_cpu *cpu, const uint64_t pdpte[4], gva_t va, enum mmu_access access,
+              enum mmu_as as, bool touch, struct xlat *out, uint32_t *error)
 {
     for (;;) {
         struct path path;

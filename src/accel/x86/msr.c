@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Model-specific registers: one table of number, storage, writable bits and rule (SDM vol. 4; APM vol. 2 appendix A). What is not in it is #GP.
-// Registers that AMD kernels read without asking first exist and are inert. APIC registers belong to the environment.
+// Model-specific registers: one table of number, storage, writable bits and rule (SDM vol. 4; APM
+// vol. 2 appendix A). What is not in it is #GP. Registers that AMD kernels read without asking
+// first exist and are inert. APIC registers belong to the environment.
 #include <stddef.h>
 
 #include "cpuid.h"
@@ -24,18 +25,33 @@ enum rule {
 struct msr_row {
     uint32_t first, last;
     enum rule rule;
-    size_t field;      /* PLAIN, CANONICAL, MEMTYPES: of struct x86_cpu; a range has consecutive words */
+    size_t field; /* PLAIN, CANONICAL, MEMTYPES: of struct x86_cpu; a range has consecutive words */
     uint64_t writable; /* other bits set: #GP */
     uint64_t value;
 };
 
-#define ROW(n, rule, member, mask) {(n), (n), (rule), FIELD(member), (mask), 0}
-#define ROWS(a, b, rule, member, mask) {(a), (b), (rule), FIELD(member), (mask), 0}
-#define FIXED(a, b, rule, value) {(a), (b), (rule), 0, 0, (value)}
+#define ROW(n, rule, member, mask)                                                                 \
+    {                                                                                              \
+        (n), (n), (rule), FIELD(member), (mask), 0                                                 \
+    }
+#define ROWS(a, b, rule, member, mask)                                                             \
+    {                                                                                              \
+        (a), (b), (rule), FIELD(member), (mask), 0                                                 \
+    }
+#define FIXED(a, b, rule, value)                                                                   \
+    {                                                                                              \
+        (a), (b), (rule), 0, 0, (value)                                                            \
+    }
 
 enum {
-    MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b, MSR_PRED_CMD = 0x49, MSR_ARCH_CAPABILITIES = 0x10a, MSR_TSC_DEADLINE = 0x6e0,
-    MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_LAST = 0x8ff,
+    MSR_TSC = 0x10,
+    MSR_APIC_BASE = 0x1b,
+    MSR_TSC_ADJUST = 0x3b,
+    MSR_PRED_CMD = 0x49,
+    MSR_ARCH_CAPABILITIES = 0x10a,
+    MSR_TSC_DEADLINE = 0x6e0,
+    MSR_X2APIC_FIRST = 0x800,
+    MSR_X2APIC_LAST = 0x8ff,
 };
 #define MSR_EFER 0xc0000080u
 #define MSR_FS_BASE 0xc0000100u
@@ -49,7 +65,7 @@ static const struct msr_row rows[] = {
     ROW(0x48, PLAIN, msr.spec_ctrl, 7),
     FIXED(MSR_PRED_CMD, MSR_PRED_CMD, SPECIAL, 0),
     FIXED(0x8b, 0x8b, IGNORED, 0x0a001100), /* microcode level */
-    FIXED(0xfe, 0xfe, CONSTANT, 0x508), /* MTRRs: 8 variable, fixed, write combining */
+    FIXED(0xfe, 0xfe, CONSTANT, 0x508),     /* MTRRs: 8 variable, fixed, write combining */
     FIXED(MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, SPECIAL, 0),
     ROW(0x174, PLAIN, msr.sysenter_cs, 0xffffffff),
     ROW(0x175, CANONICAL, msr.sysenter_esp, ALL),
@@ -76,18 +92,20 @@ static const struct msr_row rows[] = {
     FIXED(MSR_FS_BASE, MSR_GS_BASE, SPECIAL, 0),
     ROW(0xc0000102, CANONICAL, msr.kernel_gs_base, ALL),
     ROW(0xc0000103, PLAIN, msr.tsc_aux, 0xffffffff),
-    FIXED(0xc0010010, 0xc0010010, IGNORED, 0),          /* SYSCFG */
-    FIXED(0xc0010015, 0xc0010015, IGNORED, 1ull << 24), /* HWCR: the time-stamp counter runs at P0's rate */
-    FIXED(0xc0010016, 0xc001001a, IGNORED, 0),          /* IORRs, TOP_MEM */
-    FIXED(0xc001001d, 0xc001001d, IGNORED, 0),          /* TOP_MEM2 */
-    FIXED(0xc001001f, 0xc001001f, IGNORED, 0),          /* NB_CFG */
-    FIXED(0xc0010055, 0xc0010055, IGNORED, 0),          /* interrupt pending messages */
-    FIXED(0xc0010058, 0xc0010058, IGNORED, 0),          /* memory-mapped configuration space: not by this */
-    FIXED(0xc0010111, 0xc0010113, IGNORED, 0),          /* SMM base and TSeg */
-    FIXED(0xc0010114, 0xc0010114, IGNORED, 1u << 4),    /* VM_CR: SVM is disabled */
-    FIXED(0xc0011020, 0xc0011023, IGNORED, 0),          /* load-store, instruction and data cache configuration */
-    FIXED(0xc0011029, 0xc0011029, IGNORED, 2),          /* DE_CFG: LFENCE serialises */
-    FIXED(0xc001102a, 0xc001102d, IGNORED, 0),          /* bus and L2 configuration */
+    FIXED(0xc0010010, 0xc0010010, IGNORED, 0), /* SYSCFG */
+    FIXED(0xc0010015, 0xc0010015, IGNORED,
+          1ull << 24),                         /* HWCR: the time-stamp counter runs at P0's rate */
+    FIXED(0xc0010016, 0xc001001a, IGNORED, 0), /* IORRs, TOP_MEM */
+    FIXED(0xc001001d, 0xc001001d, IGNORED, 0), /* TOP_MEM2 */
+    FIXED(0xc001001f, 0xc001001f, IGNORED, 0), /* NB_CFG */
+    FIXED(0xc0010055, 0xc0010055, IGNORED, 0), /* interrupt pending messages */
+    FIXED(0xc0010058, 0xc0010058, IGNORED, 0), /* memory-mapped configuration space: not by this */
+    FIXED(0xc0010111, 0xc0010113, IGNORED, 0), /* SMM base and TSeg */
+    FIXED(0xc0010114, 0xc0010114, IGNORED, 1u << 4), /* VM_CR: SVM is disabled */
+    FIXED(0xc0011020, 0xc0011023, IGNORED,
+          0), /* load-store, instruction and data cache configuration */
+    FIXED(0xc0011029, 0xc0011029, IGNORED, 2), /* DE_CFG: LFENCE serialises */
+    FIXED(0xc001102a, 0xc001102d, IGNORED, 0), /* bus and L2 configuration */
 };
 
 static const struct msr_row *find_row(uint32_t n)
@@ -227,7 +245,8 @@ bool msr_write(struct x86_cpu *cpu, uint32_t n, uint64_t val)
         return true;
     if (row->rule == SPECIAL)
         return write_special(cpu, n, val);
-    if (val & ~row->writable || (row->rule == CANONICAL && !x86_canonical(val)) || (row->rule == MEMTYPES && !are_memory_types(val, n == 0x277)))
+    if (val & ~row->writable || (row->rule == CANONICAL && !x86_canonical(val)) ||
+        (row->rule == MEMTYPES && !are_memory_types(val, n == 0x277)))
         return false;
     *storage(cpu, row, n) = val;
     return true;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Two-operand arithmetic and logic, INC/DEC/NEG/NOT, the exchanging forms (XADD, CMPXCHG and its wide
-// sisters), ADCX/ADOX, and the instructions on single flags. SDM vol. 2; flags are lazy (flags.h).
+// Two-operand arithmetic and logic, INC/DEC/NEG/NOT, the exchanging forms (XADD, CMPXCHG and its
+// wide sisters), ADCX/ADOX, and the instructions on single flags. SDM vol. 2; flags are lazy
+// (flags.h).
 #include "ops.h"
 #include "regs.h"
 

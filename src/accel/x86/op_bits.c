@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Single bits and bit fields: BT/BTS/BTR/BTC, BSF/BSR, LZCNT, TZCNT, POPCNT, CRC32, and BMI1/BMI2 (VEX).
-// SDM vol. 2. Flags that the manuals leave undefined are kept or computed as AMD processors do (undefined.c).
+// Single bits and bit fields: BT/BTS/BTR/BTC, BSF/BSR, LZCNT, TZCNT, POPCNT, CRC32, and BMI1/BMI2
+// (VEX). SDM vol. 2. Flags that the manuals leave undefined are kept or computed as AMD processors
+// do (undefined.c).
 #include "ops.h"
 #include "regs.h"
 
@@ -24,8 +25,8 @@ ALWAYS_INLINE uint64_t bit_apply(enum bit_action action, uint64_t v, uint64_t bi
 }
 
 /*
- * A register bit number is signed and reaches beyond a memory operand: the operand-sized word that holds the bit is the one accessed.
- * Immediate numbers stay inside.
+ * A register bit number is signed and reaches beyond a memory operand: the operand-sized word that
+ * holds the bit is the one accessed. Immediate numbers stay inside.
  */
 ALWAYS_INLINE void bit_op(struct x86_cpu *cpu, const struct insn *i, enum bit_action action,
                           bool immediate, unsigned size)

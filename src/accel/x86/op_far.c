@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Far JMP and CALL: to code segments, through call gates (16, 32 and 64 bits, with parameter copy and stack switch), through task gates
-// and TSS selectors. SDM vol. 2 CALL and JMP, vol. 3 section 5.8; APM vol. 2 sections 4.11 and 4.12. Far RET is beside IRET (op_iret.c).
+// Far JMP and CALL: to code segments, through call gates (16, 32 and 64 bits, with parameter copy
+// and stack switch), through task gates and TSS selectors. SDM vol. 2 CALL and JMP, vol. 3
+// section 5.8; APM vol. 2 sections 4.11 and 4.12. Far RET is beside IRET (op_iret.c).
 #include "flags.h"
 #include "mmu.h"
 #include "ops.h"
@@ -24,7 +25,8 @@ static void go(struct x86_cpu *cpu, struct seg_desc *cs, uint16_t sel, unsigned 
 }
 
 /* Push the return address on the present stack, then go. */
-static void transfer_here(struct x86_cpu *cpu, struct seg_desc *cs, uint16_t sel, uint64_t off, enum transfer how, unsigned size)
+static void transfer_here(struct x86_cpu *cpu, struct seg_desc *cs, uint16_t sel, uint64_t off,
+                          enum transfer how, unsigned size)
 {
     struct frame f = frame_here(cpu, size);
     seg_check_entry(cpu, &cs->seg, off);
@@ -38,9 +40,11 @@ static void transfer_here(struct x86_cpu *cpu, struct seg_desc *cs, uint16_t sel
     go(cpu, cs, sel, cpu->cpl, off);
 }
 
-static void to_code(struct x86_cpu *cpu, struct seg_desc *cs, uint16_t sel, uint64_t off, enum transfer how, unsigned size)
+static void to_code(struct x86_cpu *cpu, struct seg_desc *cs, uint16_t sel, uint64_t off,
+                    enum transfer how, unsigned size)
 {
-    bool ok = desc_is_conforming(cs) ? cs->seg.dpl <= cpu->cpl : (sel & 3) <= cpu->cpl && cs->seg.dpl == cpu->cpl;
+    bool ok = desc_is_conforming(cs) ? cs->seg.dpl <= cpu->cpl
+                                     : (sel & 3) <= cpu->cpl && cs->seg.dpl == cpu->cpl;
     if (!ok || (x86_long_mode(cpu) && cs->seg.l && cs->seg.db))
         seg_fault(cpu, X86_GP, sel);
     if (!cs->seg.present)
@@ -111,7 +115,8 @@ static struct call_gate read_call_gate(struct x86_cpu *cpu, const struct seg_des
     return g;
 }
 
-static void through_call_gate(struct x86_cpu *cpu, const struct seg_desc *d, uint16_t sel, enum transfer how)
+static void through_call_gate(struct x86_cpu *cpu, const struct seg_desc *d, uint16_t sel,
+                              enum transfer how)
 {
     bool lma = x86_long_mode(cpu);
     if (!d->seg.present)
@@ -122,7 +127,8 @@ static void through_call_gate(struct x86_cpu *cpu, const struct seg_desc *d, uin
         x86_raise_error(cpu, X86_GP, 0);
     desc_need(cpu, g.sel, &cs, X86_GP);
     bool same = desc_is_conforming(&cs) || cs.seg.dpl == cpu->cpl;
-    if (!desc_is_code(&cs) || cs.seg.dpl > cpu->cpl || (how == JUMP && !same) || (lma && (!cs.seg.l || cs.seg.db)))
+    if (!desc_is_code(&cs) || cs.seg.dpl > cpu->cpl || (how == JUMP && !same) ||
+        (lma && (!cs.seg.l || cs.seg.db)))
         seg_fault(cpu, X86_GP, g.sel);
     if (!cs.seg.present)
         seg_fault(cpu, X86_NP, g.sel);
@@ -168,7 +174,8 @@ static void to_system(struct x86_cpu *cpu, struct seg_desc *d, uint16_t sel, enu
     to_task(cpu, tss_sel, &tss, how);
 }
 
-static void transfer_real(struct x86_cpu *cpu, uint16_t sel, uint64_t off, enum transfer how, unsigned size)
+static void transfer_real(struct x86_cpu *cpu, uint16_t sel, uint64_t off, enum transfer how,
+                          unsigned size)
 {
     struct frame f = frame_here(cpu, size);
     seg_check_entry(cpu, &cpu->seg[SEG_CS], off);
@@ -182,7 +189,8 @@ static void transfer_real(struct x86_cpu *cpu, uint16_t sel, uint64_t off, enum 
     x86_update_mode(cpu);
 }
 
-static void transfer(struct x86_cpu *cpu, uint16_t sel, uint64_t off, enum transfer how, unsigned size)
+static void transfer(struct x86_cpu *cpu, uint16_t sel, uint64_t off, enum transfer how,
+                     unsigned size)
 {
     if (x86_real_or_v86(cpu)) {
         transfer_real(cpu, sel, off, how, size);

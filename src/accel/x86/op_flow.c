@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Near control flow: JMP, Jcc, CALL, RET, LOOP and JCXZ. SDM vol. 2. A target is cut to the operand size and checked before anything
-// changes (seg_check_branch). Far transfers, interrupts and returns from them are system operations.
+// Near control flow: JMP, Jcc, CALL, RET, LOOP and JCXZ. SDM vol. 2. A target is cut to the operand
+// size and checked before anything changes (seg_check_branch). Far transfers, interrupts and
+// returns from them are system operations.
 #include "ops.h"
 #include "regs.h"
 

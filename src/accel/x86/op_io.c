@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Port I/O: IN, OUT, INS, OUTS. SDM vol. 1 chapter 19. Permission (CPL, IOPL, TSS bitmap) comes first, then the
-// checks of memory, then the access to the port: a port is never touched by an instruction that faults.
+// Port I/O: IN, OUT, INS, OUTS. SDM vol. 1 chapter 19. Permission (CPL, IOPL, TSS bitmap) comes
+// first, then the checks of memory, then the access to the port: a port is never touched by an
+// instruction that faults.
 #include "env.h"
 #include "ops.h"
 #include "rep.h"

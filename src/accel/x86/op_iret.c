@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Software interrupts and IRET in all modes: real, v8086 (with VME), protected to the same and to an outer ring, to v8086, nested tasks, 64-bit.
-// SDM vol. 2 INT n and IRET; vol. 3 sections 6.12 to 6.14; APM vol. 3 the same.
+// Software interrupts and IRET in all modes: real, v8086 (with VME), protected to the same and to
+// an outer ring, to v8086, nested tasks, 64-bit. SDM vol. 2 INT n and IRET; vol. 3 sections 6.12
+// to 6.14; APM vol. 3 the same.
 #include "flags.h"
 #include "mmu.h"
 #include "ops.h"
@@ -89,7 +90,8 @@ static void iret_real(struct x86_cpu *cpu, unsigned size)
     struct frame f = frame_here(cpu, size);
     struct return_frame r = pop_inner(cpu, &f);
     seg_check_entry(cpu, &cpu->seg[SEG_CS], r.rip);
-    uint64_t mask = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_NT | (v86 ? 0 : FL_IOPL) | (size > 2 ? FL_AC | FL_ID | FL_RF : 0);
+    uint64_t mask = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_NT | (v86 ? 0 : FL_IOPL) |
+                    (size > 2 ? FL_AC | FL_ID | FL_RF : 0);
     cpu->gpr[RSP] = frame_sp(cpu, &f);
     seg_set_real(cpu, SEG_CS, r.cs);
     cpu->next_rip = r.rip;
@@ -135,7 +137,9 @@ static void iret_to_v86(struct x86_cpu *cpu, const struct return_frame *r, struc
     if (r->rip > 0xffff)
         x86_raise_error(cpu, X86_GP, 0);
 
-    x86_write_rflags(cpu, r->flags, FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_RF | FL_VM | FL_AC | FL_VIF | FL_VIP | FL_ID);
+    x86_write_rflags(cpu, r->flags,
+                     FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_RF | FL_VM | FL_AC |
+                         FL_VIF | FL_VIP | FL_ID);
     cpu->seg[SEG_CS] = seg_v86(r->cs);
     cpu->seg[SEG_SS] = seg_v86(ss);
     for (unsigned n = 0; n < 4; n++)
@@ -154,14 +158,16 @@ static void need_return_cs(struct x86_cpu *cpu, uint16_t sel, struct seg_desc *c
     desc_need(cpu, sel, cs, X86_GP);
     unsigned rpl = sel & 3;
     bool dpl_ok = desc_is_conforming(cs) ? cs->seg.dpl <= rpl : cs->seg.dpl == rpl;
-    if (!desc_is_code(cs) || rpl < cpu->cpl || !dpl_ok || (x86_long_mode(cpu) && cs->seg.l && cs->seg.db))
+    if (!desc_is_code(cs) || rpl < cpu->cpl || !dpl_ok ||
+        (x86_long_mode(cpu) && cs->seg.l && cs->seg.db))
         seg_fault(cpu, X86_GP, sel);
     if (!cs->seg.present)
         seg_fault(cpu, X86_NP, sel);
 }
 
 /* The stack segment that goes with it; null is right for 64-bit code above ring 3. */
-static void need_return_ss(struct x86_cpu *cpu, uint16_t sel, const struct seg_desc *cs, unsigned cpl, struct seg_desc *ss)
+static void need_return_ss(struct x86_cpu *cpu, uint16_t sel, const struct seg_desc *cs,
+                           unsigned cpl, struct seg_desc *ss)
 {
     bool to_64 = x86_long_mode(cpu) && cs->seg.l;
     if (sel_is_null(sel) && to_64 && cpl != 3 && (sel & 3) == cpl) {
@@ -172,8 +178,10 @@ static void need_return_ss(struct x86_cpu *cpu, uint16_t sel, const struct seg_d
     seg_check_stack(cpu, sel, cpl, X86_GP, ss);
 }
 
-/* What remains of a return once everything is popped. skip: bytes that RET n leaves out of the caller's stack. */
-static void return_to(struct x86_cpu *cpu, const struct return_frame *r, struct seg_desc *cs, bool new_stack, uint64_t skip)
+/* What remains of a return once everything is popped. skip: bytes that RET n leaves out of the
+ * caller's stack. */
+static void return_to(struct x86_cpu *cpu, const struct return_frame *r, struct seg_desc *cs,
+                      bool new_stack, uint64_t skip)
 {
     unsigned cpl = r->cs & 3;
     bool outer = cpl > cpu->cpl;

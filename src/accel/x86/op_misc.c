@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What fits nowhere else: NOP, PAUSE, fences, cache line flushes, BOUND, random numbers, and the instructions that only fault.
-// SDM vol. 2. One vCPU sees its own memory in order, so fences do nothing here.
+// What fits nowhere else: NOP, PAUSE, fences, cache line flushes, BOUND, random numbers, and the
+// instructions that only fault. SDM vol. 2. One vCPU sees its own memory in order, so fences do
+// nothing here.
 #include "ops.h"
 #include "regs.h"
 
@@ -41,8 +42,8 @@ void op_bound(struct x86_cpu *cpu, const struct insn *i)
 }
 
 /*
- * A generator whose whole state is in the CPU (splitmix64): with a seed from the host it is good enough for guests, who mix it
- * with other sources; with a fixed seed a run can be repeated.
+ * A generator whose whole state is in the CPU (splitmix64): with a seed from the host it is good
+ * enough for guests, who mix it with other sources; with a fixed seed a run can be repeated.
  */
 static uint64_t next_random(struct x86_cpu *cpu)
 {

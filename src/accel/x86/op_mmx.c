@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// MMX, and what SSE to SSSE3 added for MMX registers. SDM vol. 1 chapter 9, vol. 3 chapter 12. The work is done by
-// the SSE twin of each instruction on the low halves of its registers. Conversions to and from floating point are in
-// op_sse_cvt.c.
+// MMX, and what SSE to SSSE3 added for MMX registers. SDM vol. 1 chapter 9, vol. 3 chapter 12. The
+// work is done by the SSE twin of each instruction on the low halves of its registers. Conversions
+// to and from floating point are in op_sse_cvt.c.
 //
-// Every MMX instruction but EMMS makes all x87 registers valid and TOP zero; writing sets the exponent to ones.
+// Every MMX instruction but EMMS makes all x87 registers valid and TOP zero; writing sets the
+// exponent to ones.
 #include "ops.h"
 #include "vec.h"
 #include "x87.h"
@@ -34,7 +35,8 @@ ALWAYS_INLINE uint64_t mmx_rm(struct x86_cpu *cpu, const struct insn *i, unsigne
 
 /* --- mm <- mm op mm/m64 --- */
 
-ALWAYS_INLINE void mmx_lanes(struct x86_cpu *cpu, const struct insn *i, uint32_t feature, unsigned size, vec_lane *lane)
+ALWAYS_INLINE void mmx_lanes(struct x86_cpu *cpu, const struct insn *i, uint32_t feature,
+                             unsigned size, vec_lane *lane)
 {
     mmx_begin(cpu, feature);
     __m128i b = _mm_cvtsi64_si128((int64_t)mmx_rm(cpu, i, size));
@@ -51,6 +53,7 @@ ALWAYS_INLINE void mmx_lanes(struct x86_cpu *cpu, const struct insn *i, uint32_t
 #define MMX_SSSE3(name) LANE_ASM(name, #name) OP_MMX(name, VEC_SSSE3, 8)
 #define MMX_SSSE3_UNARY(name) LANE_ASM1(name, #name) OP_MMX(name, VEC_SSSE3, 8)
 
+// clang-format off
 MMX(pcmpgtb) MMX(pcmpgtw) MMX(pcmpgtd) MMX(pcmpeqb) MMX(pcmpeqw) MMX(pcmpeqd)
 MMX(paddb) MMX(paddw) MMX(paddd) MMX(paddq) MMX(paddsb) MMX(paddsw) MMX(paddusb) MMX(paddusw)
 MMX(psubb) MMX(psubw) MMX(psubd) MMX(psubq) MMX(psubsb) MMX(psubsw) MMX(psubusb) MMX(psubusw)
@@ -59,7 +62,10 @@ MMX(pminub) MMX(pmaxub) MMX(pminsw) MMX(pmaxsw) MMX(pand) MMX(pandn) MMX(por) MM
 MMX_SSSE3(pmaddubsw) MMX_SSSE3(pmulhrsw) MMX_SSSE3(psignb) MMX_SSSE3(psignw) MMX_SSSE3(psignd)
 MMX_SSSE3_UNARY(pabsb) MMX_SSSE3_UNARY(pabsw) MMX_SSSE3_UNARY(pabsd)
 
-/* The low ones read four bytes of memory; the high ones are in the upper half of what the twin of the low one makes. */
+/*
+ * The low ones read four bytes of memory; the high ones are in the upper half of what the twin of the low one
+ * makes.
+ */
 #define MMX_UNPACK(size)                                                                           \
     LANE_ASM(punpckl##size, "punpckl" #size)                                                       \
     VEC_INLINE __m128i lane_punpckh##size(__m128i a, __m128i b)                                    \
@@ -69,11 +75,9 @@ MMX_SSSE3_UNARY(pabsb) MMX_SSSE3_UNARY(pabsw) MMX_SSSE3_UNARY(pabsd)
     }                                                                                              \
     OP_MMX(punpckl##size, 0, 4)                                                                    \
     OP_MMX(punpckh##size, 0, 8)
-MMX_UNPACK(bw)
-MMX_UNPACK(wd)
-MMX_UNPACK(dq)
+MMX_UNPACK(bw) MMX_UNPACK(wd) MMX_UNPACK(dq)
 
-/* What takes its low result from the destination and its high one from the source: both in one register. */
+/* Those whose low result is from the destination, the high one from the source: both in one register. */
 #define MMX_JOINED(name, feature)                                                                  \
     LANE_ASM(joined_##name, #name)                                                                 \
     VEC_INLINE __m128i lane_##name(__m128i a, __m128i b)                                           \
@@ -82,30 +86,27 @@ MMX_UNPACK(dq)
         return lane_joined_##name(both, both);                                                     \
     }                                                                                              \
     OP_MMX(name, feature, 8)
-MMX_JOINED(packsswb, 0)
-MMX_JOINED(packssdw, 0)
-MMX_JOINED(packuswb, 0)
-MMX_JOINED(phaddw, VEC_SSSE3)
-MMX_JOINED(phaddd, VEC_SSSE3)
-MMX_JOINED(phaddsw, VEC_SSSE3)
-MMX_JOINED(phsubw, VEC_SSSE3)
-MMX_JOINED(phsubd, VEC_SSSE3)
-MMX_JOINED(phsubsw, VEC_SSSE3)
+MMX_JOINED(packsswb, 0) MMX_JOINED(packssdw, 0) MMX_JOINED(packuswb, 0)
+MMX_JOINED(phaddw, VEC_SSSE3) MMX_JOINED(phaddd, VEC_SSSE3) MMX_JOINED(phaddsw, VEC_SSSE3)
+MMX_JOINED(phsubw, VEC_SSSE3) MMX_JOINED(phsubd, VEC_SSSE3) MMX_JOINED(phsubsw, VEC_SSSE3)
 
 LANE_ASM(wide_pshufb, "pshufb")
 
+/* Three bits of index, not four. */
 VEC_INLINE __m128i lane_pshufb(__m128i a, __m128i b)
 {
-    return lane_wide_pshufb(a, _mm_and_si128(b, _mm_set1_epi8((char)0x87))); /* three bits of index, not four */
+    return lane_wide_pshufb(a, _mm_and_si128(b, _mm_set1_epi8((char)0x87)));
 }
 OP_MMX(pshufb, VEC_SSSE3, 8)
+// clang-format on
 
 /* --- shifts --- */
 
 ALWAYS_INLINE void mmx_shift_imm(struct x86_cpu *cpu, const struct insn *i, vec_lane *lane)
 {
     mmx_begin(cpu, 0);
-    __m128i v = lane(_mm_cvtsi64_si128((int64_t)mmx_reg(cpu, i->rm)), _mm_cvtsi64_si128(i->imm & 0xff));
+    __m128i v =
+        lane(_mm_cvtsi64_si128((int64_t)mmx_reg(cpu, i->rm)), _mm_cvtsi64_si128(i->imm & 0xff));
     mmx_commit(cpu, i->rm, (uint64_t)_mm_cvtsi128_si64(v));
 }
 
@@ -209,8 +210,9 @@ void op_movntq(struct x86_cpu *cpu, const struct insn *i)
 }
 
 /*
- * Bytes of reg whose mask byte in rm has its top bit go to DS:rDI. Whether it faults does not depend on the mask, and the x87
- * state is an MMX one even then, as on AMD (SDM vol. 2 leaves both to the implementation).
+ * Bytes of reg whose mask byte in rm has its top bit go to DS:rDI. Whether it faults does not
+ * depend on the mask, and the x87 state is an MMX one even then, as on AMD (SDM vol. 2 leaves both
+ * to the implementation).
  */
 void op_maskmovq(struct x86_cpu *cpu, const struct insn *i)
 {

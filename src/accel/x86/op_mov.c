@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Moves: MOV in its general forms, widening, exchanging, address computation, byte order, XLAT, on condition (CMOVcc, SETcc),
-// and the sign extensions of the accumulator. SDM vol. 2. Moves of segment, control and debug registers
-// are elsewhere.
+// Moves: MOV in its general forms, widening, exchanging, address computation, byte order, XLAT, on
+// condition (CMOVcc, SETcc), and the sign extensions of the accumulator. SDM vol. 2. Moves of
+// segment, control and debug registers are elsewhere.
 #include "ops.h"
 #include "regs.h"
 
@@ -156,7 +156,8 @@ void op_setcc(struct x86_cpu *cpu, const struct insn *i)
     rm_write(cpu, i, flags_cond(cpu, i->opcode & 15), 1);
 }
 
-/* The source is read whatever the condition; a 32-bit destination is zero-extended even when not moved. */
+/* The source is read whatever the condition; a 32-bit destination is zero-extended even when not
+ * moved. */
 ALWAYS_INLINE void cmovcc(struct x86_cpu *cpu, const struct insn *i, unsigned size)
 {
     uint64_t b = rm_read(cpu, i, size);

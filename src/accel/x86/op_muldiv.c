@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Multiplication and division, and the decimal adjustments built on them (AAM, AAD) and on carries (AAA, AAS, DAA, DAS).
-// SDM vol. 2. Multiplications set CF and OF; SF, ZF, AF and PF are undefined then, and all six are after a division:
-// both leave them as they were, as AMD processors do.
+// Multiplication and division, and decimal adjustment (AAM AAD AAA AAS DAA DAS). SDM vol. 2.
+// Multiplications set CF and OF; SF, ZF, AF and PF are undefined then and stay as they were, as on
+// AMD processors. All six are undefined after a division; here they stay.
 #include "ops.h"
 #include "regs.h"
 
@@ -108,7 +108,8 @@ ALWAYS_INLINE void idiv(struct x86_cpu *cpu, const struct insn *i, unsigned size
     if (size < 8)
         n_abs &= ((u128)1 << 2 * bits) - 1;
     uint64_t d_abs = d_negative ? -d : d;
-    uint64_t limit = (1ull << (bits - 1)) - (n_negative == d_negative); /* of the quotient's magnitude */
+    uint64_t limit =
+        (1ull << (bits - 1)) - (n_negative == d_negative); /* of the quotient's magnitude */
     if (d_abs == 0 || (uint64_t)(n_abs >> bits) >= d_abs)
         x86_raise(cpu, X86_DE);
     uint64_t q, r;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Instructions about segments and descriptors: moves of segment registers, LDS to LGS, LGDT to STR, LAR, LSL, VERR, VERW, ARPL, FS and GS base.
-// SDM vol. 2 by mnemonic; UMIP: vol. 3 section 2.5.
+// Instructions about segments and descriptors: moves of segment registers, LDS to LGS, LGDT to STR,
+// LAR, LSL, VERR, VERW, ARPL, FS and GS base. SDM vol. 2 by mnemonic; UMIP: vol. 3 section 2.5.
 #include "flags.h"
 #include "mmu.h"
 #include "ops.h"
@@ -139,7 +139,8 @@ void op_str(struct x86_cpu *cpu, const struct insn *i)
 }
 
 /* LDT and TSS descriptors: in the GDT, 16 bytes in long mode. */
-static void need_system(struct x86_cpu *cpu, uint16_t sel, bool type_ok(unsigned type), struct seg_desc *d)
+static void need_system(struct x86_cpu *cpu, uint16_t sel, bool type_ok(unsigned type),
+                        struct seg_desc *d)
 {
     if (sel & 4)
         seg_fault(cpu, X86_GP, sel);
@@ -212,12 +213,16 @@ static bool is_visible(const struct x86_cpu *cpu, uint16_t sel, const struct seg
 }
 
 /* One bit for each type of system descriptor that LAR and LSL know; long mode has fewer. */
-#define LAR_TYPES (1u << SYS_TSS16 | 1u << SYS_LDT | 1u << SYS_TSS16_BUSY | 1u << SYS_CALL16 | 1u << SYS_TASK_GATE | 1u << SYS_TSS | 1u << SYS_TSS_BUSY | 1u << SYS_CALL)
+#define LAR_TYPES                                                                                  \
+    (1u << SYS_TSS16 | 1u << SYS_LDT | 1u << SYS_TSS16_BUSY | 1u << SYS_CALL16 |                   \
+     1u << SYS_TASK_GATE | 1u << SYS_TSS | 1u << SYS_TSS_BUSY | 1u << SYS_CALL)
 #define LAR_TYPES_LONG (1u << SYS_LDT | 1u << SYS_TSS | 1u << SYS_TSS_BUSY | 1u << SYS_CALL)
-#define LSL_TYPES (1u << SYS_TSS16 | 1u << SYS_LDT | 1u << SYS_TSS16_BUSY | 1u << SYS_TSS | 1u << SYS_TSS_BUSY)
+#define LSL_TYPES                                                                                  \
+    (1u << SYS_TSS16 | 1u << SYS_LDT | 1u << SYS_TSS16_BUSY | 1u << SYS_TSS | 1u << SYS_TSS_BUSY)
 #define LSL_TYPES_LONG (1u << SYS_LDT | 1u << SYS_TSS | 1u << SYS_TSS_BUSY)
 
-static bool look_up(struct x86_cpu *cpu, const struct insn *i, uint32_t types, uint32_t types_long, struct seg_desc *d)
+static bool look_up(struct x86_cpu *cpu, const struct insn *i, uint32_t types, uint32_t types_long,
+                    struct seg_desc *d)
 {
     require_protected(cpu);
     uint16_t sel = (uint16_t)rm_read(cpu, i, 2);

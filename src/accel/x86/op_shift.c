@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Shifts and rotates: SHL SHR SAR ROL ROR RCL RCR by one, by CL and by an immediate; SHLD and SHRD.
-// SDM vol. 2. The count is taken modulo 32 (64 for 64-bit operands); zero leaves all flags alone but is still
-// a write of the destination. What the manuals leave undefined (OF for counts above one, AF) follows AMD
-// processors; undefined.c lists it.
+// SDM vol. 2. The count is taken modulo 32 (64 for 64-bit operands); zero leaves all flags alone
+// but is still a write of the destination. What the manuals leave undefined (OF for counts above
+// one, AF) follows AMD processors; undefined.c lists it.
 #include "ops.h"
 #include "regs.h"
 
@@ -145,8 +145,8 @@ SHIFT(rcr)
 /* --- double shifts --- */
 
 /*
- * 16-bit operands with counts above 16 are undefined; processors go on shifting in the destination's own bits, as if
- * dst:src:dst were one number.
+ * 16-bit operands with counts above 16 are undefined; here the source comes once more, as on AMD
+ * processors.
  */
 ALWAYS_INLINE uint64_t double_left(struct x86_cpu *cpu, uint64_t a, uint64_t b, unsigned n,
                                    unsigned size)

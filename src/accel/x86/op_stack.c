@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The stack: PUSH, POP, PUSHA, POPA, ENTER, LEAVE, PUSHF, POPF. SDM vol. 2; operand size and stack address size are
-// independent (regs.h). The stack pointer changes last, so that whatever faults can be restarted.
-// Segment registers are pushed and popped by system operations.
+// The stack: PUSH, POP, PUSHA, POPA, ENTER, LEAVE, PUSHF, POPF. SDM vol. 2; operand size and stack
+// address size are independent (regs.h). The stack pointer changes last, so that whatever faults
+// can be restarted. Segment registers are pushed and popped by system operations.
 #include "ops.h"
 #include "regs.h"
 
@@ -76,8 +76,9 @@ void op_popa(struct x86_cpu *cpu, const struct insn *i)
 /* --- frames --- */
 
 /*
- * Pushes rBP; with levels also the frame pointers of the enclosing frames, found below the old rBP, and the new frame
- * pointer. A write at the final stack pointer must be possible, or the instruction faults.
+ * Pushes rBP; with levels also the frame pointers of the enclosing frames, found below the old rBP,
+ * and the new frame pointer. A write at the final stack pointer must be possible, or the
+ * instruction faults.
  */
 void op_enter(struct x86_cpu *cpu, const struct insn *i)
 {
@@ -117,7 +118,8 @@ static bool v86_without_iopl(const struct x86_cpu *cpu)
     return (cpu->rflags & FL_VM) && (cpu->rflags & FL_IOPL) != FL_IOPL;
 }
 
-/* In v8086 mode below IOPL 3, 16-bit forms work on VIF in IF's place when CR4.VME allows, all else is #GP(0). */
+/* In v8086 mode below IOPL 3, 16-bit forms work on VIF in IF's place when CR4.VME allows, all else
+ * is #GP(0). */
 static void v86_flags_check(struct x86_cpu *cpu, const struct insn *i)
 {
     if (!(cpu->cr4 & CR4_VME) || i->opsize != 2)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// MOVS, STOS, LODS, SCAS, CMPS with REP, REPE, REPNE. SDM vol. 2 and vol. 1 section 7.3.9. Repeated MOVS and STOS upwards go by spans
-// of plain RAM inside one page where they can, everything else element by element. INS and OUTS are in op_io.c.
+// MOVS, STOS, LODS, SCAS, CMPS with REP, REPE, REPNE. SDM vol. 2 and vol. 1 section 7.3.9. Repeated
+// MOVS and STOS upwards go by spans of plain RAM inside one page where they can, everything else
+// element by element. INS and OUTS are in op_io.c.
 #include <string.h>
 
 #include "ops.h"
@@ -9,7 +10,8 @@
 
 /* --- spans: upwards, flat segments, within the address size and a page --- */
 
-/* Elements that can be done at once from offset `off` of a flat segment, at most `count`; *host is where they lie. */
+/* Elements that can be done at once from offset `off` of a flat segment, at most `count`; *host is
+ * where they lie. */
 static uint64_t span_elements(struct x86_cpu *cpu, const struct insn *i, unsigned seg,
                               uint64_t off, uint64_t count, bool write, uint8_t **host)
 {
@@ -32,8 +34,9 @@ static bool span_worthwhile(const struct x86_cpu *cpu, const struct insn *i)
 }
 
 /*
- * Copy as a loop over elements upwards would. Where the destination begins inside the source, what was written is
- * read again, so the first `distance` bytes repeat; each round then copies all there is of that pattern.
+ * Copy as a loop over elements upwards would. Where the destination begins inside the source, what
+ * was written is read again, so the first `distance` bytes repeat; each round then copies all there
+ * is of that pattern.
  */
 static void copy_upwards(uint8_t *dst, const uint8_t *src, uint64_t len, unsigned size)
 {
@@ -142,8 +145,8 @@ ALWAYS_INLINE bool compare_goes_on(const struct insn *i, bool equal)
 }
 
 /*
- * Flags are those of the last comparison, and stay as they were when an element faults: they are set on the way
- * out, not in the loop.
+ * Flags are those of the last comparison, and stay as they were when an element faults: they are
+ * set on the way out, not in the loop.
  */
 ALWAYS_INLINE void scas(struct x86_cpu *cpu, const struct insn *i, unsigned size)
 {

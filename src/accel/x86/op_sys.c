@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// System instructions: control and debug registers, cache and TLB invalidation, time stamps, interrupt flag, HLT.
-// SDM vol. 2 by mnemonic, vol. 3 section 2.5 (control registers), 4.10.4 (invalidation), 10.8.5 (long mode), 17.2 (debug registers), 21.4 (PVI, VME).
-// MONITOR, MWAIT, RSM, VMCALL and VMMCALL are undefined: CPUID does not offer what they belong to.
+// System instructions: control and debug registers, cache and TLB invalidation, time stamps,
+// interrupt flag, HLT. SDM vol. 2 by mnemonic, vol. 3 section 2.5 (control registers), 4.10.4
+// (invalidation), 10.8.5 (long mode), 17.2 (debug registers), 21.4 (PVI, VME). MONITOR, MWAIT, RSM,
+// VMCALL and VMMCALL are undefined: CPUID does not offer what they belong to.
 #include "cpuid.h"
 #include "env.h"
 #include "flags.h"
@@ -12,10 +13,13 @@
 #include "sys.h"
 #include "vec.h"
 
-#define CR0_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-#define CR4_BITS                                                                                                                        \
-    (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | \
-     CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
+#define CR0_BITS                                                                                   \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
+     CR0_PG)
+#define CR4_BITS                                                                                   \
+    (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE |      \
+     CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP |  \
+     CR4_SMAP)
 #define CR3_NO_FLUSH (1ull << 63)
 
 static _Noreturn void gp0(struct x86_cpu *cpu)
@@ -49,7 +53,8 @@ void x86_write_cr0(struct x86_cpu *cpu, uint64_t val)
         gp0(cpu);
     if (changed & CR0_PG)
         check_paging_switch(cpu, val);
-    if (changed & (CR0_PG | CR0_CD | CR0_NW) && uses_pdptes(cpu, val, cpu->cr4) && !mmu_load_pdptes(cpu, cpu->cr3))
+    if (changed & (CR0_PG | CR0_CD | CR0_NW) && uses_pdptes(cpu, val, cpu->cr4) &&
+        !mmu_load_pdptes(cpu, cpu->cr3))
         gp0(cpu);
     cpu->cr0 = (val & CR0_BITS) | CR0_ET;
     if (changed & CR0_PG) {
@@ -89,7 +94,8 @@ void x86_write_cr4(struct x86_cpu *cpu, uint64_t val)
         gp0(cpu);
     if (changed & val & CR4_PCIDE && (!x86_long_mode(cpu) || cpu->cr3 & 0xfff))
         gp0(cpu);
-    if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP) && uses_pdptes(cpu, cpu->cr0, val) && !mmu_load_pdptes(cpu, cpu->cr3))
+    if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP) && uses_pdptes(cpu, cpu->cr0, val) &&
+        !mmu_load_pdptes(cpu, cpu->cr3))
         gp0(cpu);
     cpu->cr4 = val;
     if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_PCIDE))
@@ -241,7 +247,8 @@ void op_invpcid(struct x86_cpu *cpu, const struct insn *i)
     gva_t at = insn_linear(cpu, i, 16, false);
     uint64_t pcid = mem_read64(cpu, at), va = mem_read64(cpu, (at + 8) & cpu->address_mask);
     bool one = type == INVPCID_PAGE || type == INVPCID_CONTEXT;
-    if (type > INVPCID_NOT_GLOBAL || pcid >> 12 || (one && pcid && !(cpu->cr4 & CR4_PCIDE)) || (type == INVPCID_PAGE && !x86_canonical(va)))
+    if (type > INVPCID_NOT_GLOBAL || pcid >> 12 || (one && pcid && !(cpu->cr4 & CR4_PCIDE)) ||
+        (type == INVPCID_PAGE && !x86_canonical(va)))
         gp0(cpu);
     if (type == INVPCID_PAGE)
         mmu_flush_pcid_page(cpu, (unsigned)pcid, va);
@@ -378,7 +385,8 @@ void op_sti(struct x86_cpu *cpu, const struct insn *i)
     cpu->rflags |= FL_IF;
 }
 
-/* At ring 0 AC decides about user pages under SMAP only; those are not in the fast table, so nothing needs to be told. */
+/* At ring 0 AC decides about user pages under SMAP only; those are not in the fast table, so
+ * nothing needs to be told. */
 static void set_ac(struct x86_cpu *cpu, bool on)
 {
     if (cpu->cpl || cpu->rflags & FL_VM)

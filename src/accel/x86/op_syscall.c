@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// SYSCALL, SYSRET, SYSENTER, SYSEXIT as AMD processors do them, since the model is one (APM vol. 2 section 6.1, vol. 3): SYSCALL works in all protected
-// modes, SYSENTER is undefined in long mode, SYSRET does not look at rip (the fetch at ring 3 faults). One difference: SYSRET loads the attributes
-// of SS, where AMD keeps old ones; software that copes with those copes with these.
+// SYSCALL, SYSRET, SYSENTER, SYSEXIT as AMD processors do them, since the model is one (APM vol. 2
+// section 6.1, vol. 3): SYSCALL works in all protected modes, SYSENTER is undefined in long mode,
+// SYSRET does not look at rip (the fetch at ring 3 faults). One difference: SYSRET loads the
+// attributes of SS, where AMD keeps old ones; software that copes with those copes with these.
 #include "flags.h"
 #include "mmu.h"
 #include "ops.h"
@@ -11,14 +12,29 @@
 enum code_kind { CODE_32, CODE_64 };
 
 /* Flat segments with fixed contents: no descriptor is read. */
-static void set_flat(struct x86_cpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl, enum code_kind kind)
+static void set_flat(struct x86_cpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl,
+                     enum code_kind kind)
 {
     cpu->seg[SEG_CS] = (struct cpu_seg){
-        .limit = 0xffffffff, .sel = cs, .type = TYPE_CODE | TYPE_RW | TYPE_ACCESSED, .dpl = (uint8_t)cpl, .s = true, .present = true,
-        .l = kind == CODE_64, .db = kind == CODE_32, .g = true,
+        .limit = 0xffffffff,
+        .sel = cs,
+        .type = TYPE_CODE | TYPE_RW | TYPE_ACCESSED,
+        .dpl = (uint8_t)cpl,
+        .s = true,
+        .present = true,
+        .l = kind == CODE_64,
+        .db = kind == CODE_32,
+        .g = true,
     };
     cpu->seg[SEG_SS] = (struct cpu_seg){
-        .limit = 0xffffffff, .sel = ss, .type = TYPE_RW | TYPE_ACCESSED, .dpl = (uint8_t)cpl, .s = true, .present = true, .db = true, .g = true,
+        .limit = 0xffffffff,
+        .sel = ss,
+        .type = TYPE_RW | TYPE_ACCESSED,
+        .dpl = (uint8_t)cpl,
+        .s = true,
+        .present = true,
+        .db = true,
+        .g = true,
     };
     cpu->cpl = (uint8_t)cpl;
 }
@@ -59,9 +75,12 @@ void op_sysret(struct x86_cpu *cpu, const struct insn *i)
     bool to_64 = cpu->mode == X86_MODE64 && i->flags & INSN_REXW;
     uint16_t base = (uint16_t)(cpu->msr.star >> 48);
     cpu->next_rip = to_64 ? cpu->gpr[RCX] : (uint32_t)cpu->gpr[RCX];
-    set_flat(cpu, (uint16_t)((base + (to_64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, to_64 ? CODE_64 : CODE_32);
+    set_flat(cpu, (uint16_t)((base + (to_64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3,
+             to_64 ? CODE_64 : CODE_32);
     if (x86_long_mode(cpu))
-        x86_write_rflags(cpu, cpu->gpr[R11], FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_AC | FL_VIF | FL_VIP | FL_ID);
+        x86_write_rflags(cpu, cpu->gpr[R11],
+                         FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_AC | FL_VIF |
+                             FL_VIP | FL_ID);
     else
         cpu->rflags |= FL_IF;
     x86_update_mode(cpu);

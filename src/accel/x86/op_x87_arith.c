@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// x87: the six arithmetic operations in all their forms, and comparisons. SDM vol. 1 sections 8.3.5, 8.3.6, 8.5.
+// x87: the six arithmetic operations in all their forms, and comparisons. SDM vol. 1
+// sections 8.3.5, 8.3.6, 8.5.
 #include <stddef.h>
 
 #include "ops.h"
@@ -8,8 +9,8 @@
 
 /* --- two registers --- */
 
-#define HOST_REGISTERS(name, mnemonic)                                                                 \
-    X87_HOST(name, "fldt (%[b])\n\tfldt (%[a])\n\t" mnemonic "\n\t" X87_STATUS                         \
+#define HOST_REGISTERS(name, mnemonic)                                                             \
+    X87_HOST(name, "fldt (%[b])\n\tfldt (%[a])\n\t" mnemonic "\n\t" X87_STATUS                     \
                    "fstpt (%[r])\n\tfstp %%st(0)")
 
 HOST_REGISTERS(fadd, "fadd %%st(1), %%st")
@@ -19,7 +20,8 @@ HOST_REGISTERS(fsubr, "fsubr %%st(1), %%st") /* b - a */
 HOST_REGISTERS(fdiv, "fdiv %%st(1), %%st")
 HOST_REGISTERS(fdivr, "fdivr %%st(1), %%st")
 
-ALWAYS_INLINE void arith_registers(struct x86_cpu *cpu, const struct insn *i, x87_host *fn, bool to_st0, bool pop)
+ALWAYS_INLINE void arith_registers(struct x86_cpu *cpu, const struct insn *i, x87_host *fn,
+                                   bool to_st0, bool pop)
 {
     x87_enter(cpu);
     x87_note(cpu, i);
@@ -65,7 +67,8 @@ ARITH_REGISTERS(fdivrp, fdiv, false, true)
 
 /* --- register and memory --- */
 
-ALWAYS_INLINE void arith_memory(struct x86_cpu *cpu, const struct insn *i, x87_host *fn, unsigned size)
+ALWAYS_INLINE void arith_memory(struct x86_cpu *cpu, const struct insn *i, x87_host *fn,
+                                unsigned size)
 {
     x87_enter(cpu);
     uint64_t b = mem_read(cpu, insn_linear(cpu, i, size, false), size);
@@ -80,8 +83,8 @@ ALWAYS_INLINE void arith_memory(struct x86_cpu *cpu, const struct insn *i, x87_h
         x87_set(cpu, 0, r);
 }
 
-#define ARITH_MEMORY(op, mnemonic, size)                                                               \
-    X87_HOST(op, "fldt (%[a])\n\t" mnemonic " (%[b])\n\t" X87_STATUS "fstpt (%[r])")                   \
+#define ARITH_MEMORY(op, mnemonic, size)                                                           \
+    X87_HOST(op, "fldt (%[a])\n\t" mnemonic " (%[b])\n\t" X87_STATUS "fstpt (%[r])")               \
     void op_##op(struct x86_cpu *cpu, const struct insn *i)                                        \
     {                                                                                              \
         arith_memory(cpu, i, host_##op, size);                                                     \
@@ -103,8 +106,10 @@ ARITH_MEMORY_ALL(divr)
 
 #define X87_COMPARED (X87_C0 | X87_C2 | X87_C3)
 
-/* *sw has the answer: "unordered" after an invalid operation, even an unmasked one, which only keeps the pops away (false). */
-ALWAYS_INLINE bool compare(struct x86_cpu *cpu, x87_host *fn, bool empty, const void *b, unsigned *sw)
+/* *sw has the answer: "unordered" after an invalid operation, even an unmasked one, which only
+ * keeps the pops away (false). */
+ALWAYS_INLINE bool compare(struct x86_cpu *cpu, x87_host *fn, bool empty, const void *b,
+                           unsigned *sw)
 {
     *sw = X87_COMPARED;
     if (__builtin_expect(empty, 0))
@@ -113,7 +118,8 @@ ALWAYS_INLINE bool compare(struct x86_cpu *cpu, x87_host *fn, bool empty, const 
     return x87_take(cpu, *sw);
 }
 
-ALWAYS_INLINE void compare_to_status(struct x86_cpu *cpu, x87_host *fn, bool empty, const void *b, unsigned pops)
+ALWAYS_INLINE void compare_to_status(struct x86_cpu *cpu, x87_host *fn, bool empty, const void *b,
+                                     unsigned pops)
 {
     unsigned sw;
     bool commit = compare(cpu, fn, empty, b, &sw);
@@ -122,15 +128,16 @@ ALWAYS_INLINE void compare_to_status(struct x86_cpu *cpu, x87_host *fn, bool emp
         x87_pop(cpu);
 }
 
-ALWAYS_INLINE void compare_registers(struct x86_cpu *cpu, const struct insn *i, x87_host *fn, unsigned n, unsigned pops)
+ALWAYS_INLINE void compare_registers(struct x86_cpu *cpu, const struct insn *i, x87_host *fn,
+                                     unsigned n, unsigned pops)
 {
     x87_enter(cpu);
     x87_note(cpu, i);
     compare_to_status(cpu, fn, x87_is_empty(cpu, 0) || x87_is_empty(cpu, n), x87_st(cpu, n), pops);
 }
 
-#define HOST_COMPARE(name, mnemonic)                                                                   \
-    X87_HOST(name, "fldt (%[b])\n\tfldt (%[a])\n\t" mnemonic "\n\t" X87_STATUS                         \
+#define HOST_COMPARE(name, mnemonic)                                                               \
+    X87_HOST(name, "fldt (%[b])\n\tfldt (%[a])\n\t" mnemonic "\n\t" X87_STATUS                     \
                    "fstp %%st(0)\n\tfstp %%st(0)")
 HOST_COMPARE(fcom, "fcom %%st(1)")
 HOST_COMPARE(fucom, "fucom %%st(1)")
@@ -147,7 +154,8 @@ COMPARE_REGISTERS(fucom, fucom, i->rm & 7, 0)
 COMPARE_REGISTERS(fucomp, fucom, i->rm & 7, 1)
 COMPARE_REGISTERS(fucompp, fucom, 1, 2)
 
-ALWAYS_INLINE void compare_memory(struct x86_cpu *cpu, const struct insn *i, x87_host *fn, unsigned size, unsigned pops)
+ALWAYS_INLINE void compare_memory(struct x86_cpu *cpu, const struct insn *i, x87_host *fn,
+                                  unsigned size, unsigned pops)
 {
     x87_enter(cpu);
     uint64_t b = mem_read(cpu, insn_linear(cpu, i, size, false), size);
@@ -155,12 +163,12 @@ ALWAYS_INLINE void compare_memory(struct x86_cpu *cpu, const struct insn *i, x87
     compare_to_status(cpu, fn, x87_is_empty(cpu, 0), &b, pops);
 }
 
-#define COMPARE_MEMORY(op, mnemonic, size, pops)                                                       \
+#define COMPARE_MEMORY(op, mnemonic, size, pops)                                                   \
     void op_##op(struct x86_cpu *cpu, const struct insn *i)                                        \
     {                                                                                              \
-        compare_memory(cpu, i, host_##mnemonic, size, pops);                                           \
+        compare_memory(cpu, i, host_##mnemonic, size, pops);                                       \
     }
-#define HOST_COMPARE_MEMORY(mnemonic)                                                                  \
+#define HOST_COMPARE_MEMORY(mnemonic)                                                              \
     X87_HOST(mnemonic, "fldt (%[a])\n\t" #mnemonic " (%[b])\n\t" X87_STATUS "fstp %%st(0)")
 HOST_COMPARE_MEMORY(fcoms)
 HOST_COMPARE_MEMORY(fcoml)
@@ -184,7 +192,8 @@ void op_ftst(struct x86_cpu *cpu, const struct insn *i)
 
 /* --- comparisons to RFLAGS: raise what FCOM and FUCOM raise; C0, C2, C3 are CF, PF, ZF --- */
 
-ALWAYS_INLINE void compare_to_flags(struct x86_cpu *cpu, const struct insn *i, x87_host *fn, bool pop)
+ALWAYS_INLINE void compare_to_flags(struct x86_cpu *cpu, const struct insn *i, x87_host *fn,
+                                    bool pop)
 {
     x87_enter(cpu);
     x87_note(cpu, i);
@@ -193,7 +202,8 @@ ALWAYS_INLINE void compare_to_flags(struct x86_cpu *cpu, const struct insn *i, x
     bool commit = compare(cpu, fn, empty, x87_st(cpu, n), &sw);
     if (!empty)
         x87_put_bits(cpu, X87_C1, c1); /* alone among comparisons, these leave it */
-    flags_put(cpu, (sw & X87_C0 ? FL_CF : 0u) | (sw & X87_C2 ? FL_PF : 0u) | (sw & X87_C3 ? FL_ZF : 0u));
+    flags_put(cpu,
+              (sw & X87_C0 ? FL_CF : 0u) | (sw & X87_C2 ? FL_PF : 0u) | (sw & X87_C3 ? FL_ZF : 0u));
     if (commit && pop)
         x87_pop(cpu);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// x87: control and status words, tags, environment and state images, FWAIT. SDM vol. 1 sections 8.1, 8.3.8, 8.6;
-// formats: figures 8-9 to 8-12.
+// x87: control and status words, tags, environment and state images, FWAIT. SDM vol. 1
+// sections 8.1, 8.3.8, 8.6; formats: figures 8-9 to 8-12.
 #include <string.h>
 
 #include "ops.h"
@@ -9,7 +9,8 @@
 
 /* --- the host --- */
 
-uint16_t x87_run_careful(const struct x87_state *x, x87_host *fn, void *r, const struct x87_reg *a, const void *b)
+uint16_t x87_run_careful(const struct x87_state *x, x87_host *fn, void *r, const struct x87_reg *a,
+                         const void *b)
 {
     __asm__ volatile("fnclex");
     x87_host_control(x->control);
@@ -84,7 +85,8 @@ void x87_store_image(struct x86_cpu *cpu, const struct insn *i, const void *buf,
     gva_t va = insn_linear(cpu, i, size, true);
     x87_probe_image(cpu, va, size, true);
     for (unsigned at = 0; at < size; at += CHUNK)
-        mmu_write(cpu, (va + at) & cpu->address_mask, (const uint8_t *)buf + at, size - at < CHUNK ? size - at : CHUNK);
+        mmu_write(cpu, (va + at) & cpu->address_mask, (const uint8_t *)buf + at,
+                  size - at < CHUNK ? size - at : CHUNK);
 }
 
 void x87_load_image(struct x86_cpu *cpu, const struct insn *i, void *buf, unsigned size)
@@ -92,7 +94,8 @@ void x87_load_image(struct x86_cpu *cpu, const struct insn *i, void *buf, unsign
     gva_t va = insn_linear(cpu, i, size, false);
     x87_probe_image(cpu, va, size, false);
     for (unsigned at = 0; at < size; at += CHUNK)
-        mmu_read(cpu, (va + at) & cpu->address_mask, (uint8_t *)buf + at, size - at < CHUNK ? size - at : CHUNK);
+        mmu_read(cpu, (va + at) & cpu->address_mask, (uint8_t *)buf + at,
+                 size - at < CHUNK ? size - at : CHUNK);
 }
 
 /* --- control words --- */
@@ -197,14 +200,16 @@ void op_ffreep(struct x86_cpu *cpu, const struct insn *i)
 
 /* --- environment: seven words or doublewords --- */
 
-/* Pointers are selector and offset in protected mode, linear addresses mixed with the opcode in real and v8086 mode. */
+/* Pointers are selector and offset in protected mode, linear addresses mixed with the opcode in
+ * real and v8086 mode. */
 static unsigned env_make(const struct x86_cpu *cpu, const struct insn *i, uint8_t *buf)
 {
     const struct x87_state *x = &cpu->x87;
     bool wide = i->opsize != 2;
-    uint32_t word[7] = { x->control, x87_status_word(cpu), tag_word(x) };
+    uint32_t word[7] = {x->control, x87_status_word(cpu), tag_word(x)};
     if (x86_real_or_v86(cpu)) {
-        uint32_t ip = (uint32_t)x->ip + ((uint32_t)x->cs << 4), dp = (uint32_t)x->dp + ((uint32_t)x->ds << 4);
+        uint32_t ip = (uint32_t)x->ip + ((uint32_t)x->cs << 4),
+                 dp = (uint32_t)x->dp + ((uint32_t)x->ds << 4);
         word[3] = ip & 0xffff;
         word[4] = (ip >> 16 & (wide ? 0xffffu : 0xfu)) << 12 | x->opcode;
         word[5] = dp & 0xffff;

@@ -8,7 +8,8 @@
 
 /* --- sign and class: nothing to compute --- */
 
-ALWAYS_INLINE void change_sign(struct x86_cpu *cpu, const struct insn *i, unsigned keep, unsigned flip)
+ALWAYS_INLINE void change_sign(struct x86_cpu *cpu, const struct insn *i, unsigned keep,
+                               unsigned flip)
 {
     x87_enter(cpu);
     x87_note(cpu, i);
@@ -54,7 +55,8 @@ static bool is_nan(const struct x87_reg *r)
 }
 
 /* `bits`: condition codes beyond C1 that the instruction defines; a stack fault clears C2. */
-ALWAYS_INLINE void one_result(struct x86_cpu *cpu, const struct insn *i, x87_host *fn, bool two_operands, unsigned bits)
+ALWAYS_INLINE void one_result(struct x86_cpu *cpu, const struct insn *i, x87_host *fn,
+                              bool two_operands, unsigned bits)
 {
     x87_enter(cpu);
     x87_note(cpu, i);
@@ -66,7 +68,8 @@ ALWAYS_INLINE void one_result(struct x86_cpu *cpu, const struct insn *i, x87_hos
     } else {
         unsigned sw = x87_run(&cpu->x87, fn, &r, x87_st(cpu, 0), x87_st(cpu, 1));
         commit = x87_take(cpu, sw);
-        x87_put_bits(cpu, commit && !is_nan(&r) ? bits : bits & X87_C2, sw); /* else there is no quotient */
+        x87_put_bits(cpu, commit && !is_nan(&r) ? bits : bits & X87_C2,
+                     sw); /* else there is no quotient */
     }
     if (commit)
         x87_set(cpu, 0, r);
@@ -125,11 +128,12 @@ RESULT_AND_POP(fyl2xp1)
 
 /* --- two results: ST(0) replaced, then a push. With C2 set (argument out of range) neither. --- */
 
-ALWAYS_INLINE void two_results(struct x86_cpu *cpu, const struct insn *i, x87_host *fn, unsigned bits)
+ALWAYS_INLINE void two_results(struct x86_cpu *cpu, const struct insn *i, x87_host *fn,
+                               unsigned bits)
 {
     x87_enter(cpu);
     x87_note(cpu, i);
-    struct x87_reg r[2] = { X87_INDEFINITE, X87_INDEFINITE }; /* new ST(0), new ST(1) */
+    struct x87_reg r[2] = {X87_INDEFINITE, X87_INDEFINITE}; /* new ST(0), new ST(1) */
     bool underflow = x87_is_empty(cpu, 0), overflow = !x87_is_empty(cpu, 7), commit;
     if (__builtin_expect(underflow || overflow, 0)) {
         commit = x87_stack_fault(cpu, !underflow);
@@ -147,8 +151,8 @@ ALWAYS_INLINE void two_results(struct x86_cpu *cpu, const struct insn *i, x87_ho
 }
 
 #define TWO_RESULTS(name, bits, skip)                                                              \
-    X87_HOST(name, "fldt (%[a])\n\t" #name "\n\t" X87_STATUS skip                                  \
-                   "fstpt (%[r])\n2:\tfstpt 16(%[r])")                                             \
+    X87_HOST(name,                                                                                 \
+             "fldt (%[a])\n\t" #name "\n\t" X87_STATUS skip "fstpt (%[r])\n2:\tfstpt 16(%[r])")    \
     void op_##name(struct x86_cpu *cpu, const struct insn *i)                                      \
     {                                                                                              \
         two_results(cpu, i, host_##name, bits);                                                    \

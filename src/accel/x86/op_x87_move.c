@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// x87: loads and stores in every format, constants, FXCH, FCMOVcc. SDM vol. 1 sections 8.2, 8.3.3, 8.3.4.
+// x87: loads and stores in every format, constants, FXCH, FCMOVcc. SDM vol. 1
+// sections 8.2, 8.3.3, 8.3.4.
 #include <stddef.h>
 
 #include "ops.h"
 #include "x87.h"
 
-/* --- memory operands of ten bytes: two accesses where the second cannot fault after the first --- */
+/* --- memory operands of ten bytes: two accesses where the second cannot fault after the first ---
+ */
 
 static void read_m80(struct x86_cpu *cpu, const struct insn *i, struct x87_reg *r)
 {
@@ -51,7 +53,8 @@ ALWAYS_INLINE void load_exact(struct x86_cpu *cpu, const struct insn *i, struct 
 }
 
 /* Signalling NaNs and denormals raise; denormals are loaded even so. */
-ALWAYS_INLINE void load_float(struct x86_cpu *cpu, const struct insn *i, x87_host *fn, unsigned size)
+ALWAYS_INLINE void load_float(struct x86_cpu *cpu, const struct insn *i, x87_host *fn,
+                              unsigned size)
 {
     x87_enter(cpu);
     uint64_t b = mem_read(cpu, insn_linear(cpu, i, size, false), size);
@@ -69,8 +72,8 @@ ALWAYS_INLINE void load_float(struct x86_cpu *cpu, const struct insn *i, x87_hos
         x87_push(cpu, r);
 }
 
-#define LOAD_FLOAT(op, mnemonic, size)                                                                 \
-    X87_HOST(op, mnemonic " (%[b])\n\t" X87_STATUS "fstpt (%[r])")                                     \
+#define LOAD_FLOAT(op, mnemonic, size)                                                             \
+    X87_HOST(op, mnemonic " (%[b])\n\t" X87_STATUS "fstpt (%[r])")                                 \
     void op_##op(struct x86_cpu *cpu, const struct insn *i)                                        \
     {                                                                                              \
         load_float(cpu, i, host_##op, size);                                                       \
@@ -103,7 +106,7 @@ ALWAYS_INLINE void load_integer(struct x86_cpu *cpu, const struct insn *i, unsig
 {
     x87_enter(cpu);
     uint64_t v = sign_extend(mem_read(cpu, insn_linear(cpu, i, size, false), size), size);
-    struct x87_reg r = { 0 };
+    struct x87_reg r = {0};
     if (v) {
         bool negative = v >> 63;
         uint64_t m = negative ? 0 - v : v;
@@ -156,7 +159,8 @@ LOAD_CONSTANT(fldln2)
 /* --- stores --- */
 
 /* What is not stored must be possible to store all the same. */
-ALWAYS_INLINE void write_result_if(struct x86_cpu *cpu, bool stored, gva_t va, const struct x87_reg *r, unsigned size)
+ALWAYS_INLINE void write_result_if(struct x86_cpu *cpu, bool stored, gva_t va,
+                                   const struct x87_reg *r, unsigned size)
 {
     if (__builtin_expect(!stored, 0))
         mmu_probe_write(cpu, va, size);
@@ -167,11 +171,12 @@ ALWAYS_INLINE void write_result_if(struct x86_cpu *cpu, bool stored, gva_t va, c
 }
 
 /*
- * Store ST(0) as the host converts it. An exception that is found before the result is there, and overflow and underflow too
- * when unmasked, store nothing and pop nothing: memory has no place for an exponent out of range.
+ * Store ST(0) as the host converts it. An exception that is found before the result is there, and
+ * overflow and underflow too when unmasked, store nothing and pop nothing: memory has no place for
+ * an exponent out of range.
  */
-ALWAYS_INLINE void store(struct x86_cpu *cpu, const struct insn *i, x87_host *fn, struct x87_reg indefinite, unsigned size,
-                         bool pop)
+ALWAYS_INLINE void store(struct x86_cpu *cpu, const struct insn *i, x87_host *fn,
+                         struct x87_reg indefinite, unsigned size, bool pop)
 {
     x87_enter(cpu);
     gva_t va = insn_linear(cpu, i, size, true);
@@ -182,7 +187,7 @@ ALWAYS_INLINE void store(struct x86_cpu *cpu, const struct insn *i, x87_host *fn
             x87_pop(cpu);
         return;
     }
-    struct x87_reg r = { 0 };
+    struct x87_reg r = {0};
     unsigned sw = x87_run(&cpu->x87, fn, &r, x87_st(cpu, 0), NULL);
     bool stored = !(sw & ~(unsigned)cpu->x87.control & (X87_FLAGS ^ X87_PE));
     write_result_if(cpu, stored, va, &r, size);
@@ -192,13 +197,15 @@ ALWAYS_INLINE void store(struct x86_cpu *cpu, const struct insn *i, x87_host *fn
         x87_pop(cpu);
 }
 
-#define STORE(op, mnemonic, size, pop, indefinite)                                                     \
+#define STORE(op, mnemonic, size, pop, indefinite)                                                 \
     void op_##op(struct x86_cpu *cpu, const struct insn *i)                                        \
     {                                                                                              \
-        store(cpu, i, host_##mnemonic, (struct x87_reg){ .mantissa = indefinite, .sign_exp = 0xffff }, size, pop); \
+        store(cpu, i, host_##mnemonic,                                                             \
+              (struct x87_reg){.mantissa = indefinite, .sign_exp = 0xffff}, size, pop);            \
     }
 
-#define HOST_STORE(mnemonic) X87_HOST(mnemonic, "fldt (%[a])\n\t" #mnemonic " (%[r])\n\t" X87_STATUS "fstp %%st(0)")
+#define HOST_STORE(mnemonic)                                                                       \
+    X87_HOST(mnemonic, "fldt (%[a])\n\t" #mnemonic " (%[r])\n\t" X87_STATUS "fstp %%st(0)")
 HOST_STORE(fsts)
 HOST_STORE(fstl)
 HOST_STORE(fists)
@@ -213,7 +220,8 @@ STORE(fist_m32, fistl, 4, false, 0x80000000)
 STORE(fistp_m32, fistl, 4, true, 0x80000000)
 
 /* The host pops on these; what remains after an unmasked exception x87_run_careful drops. */
-#define HOST_STORE_POP(mnemonic) X87_HOST(mnemonic, "fldt (%[a])\n\t" #mnemonic " (%[r])\n\t" X87_STATUS)
+#define HOST_STORE_POP(mnemonic)                                                                   \
+    X87_HOST(mnemonic, "fldt (%[a])\n\t" #mnemonic " (%[r])\n\t" X87_STATUS)
 HOST_STORE_POP(fistpll)
 HOST_STORE_POP(fisttps)
 HOST_STORE_POP(fisttpl)
@@ -239,7 +247,8 @@ void op_fstp_m80(struct x86_cpu *cpu, const struct insn *i)
     x87_pop(cpu);
 }
 
-/* The undocumented alias of FSTP ST(i) (D9 D8+i) pops an empty ST(0) without storing or complaining. */
+/* The undocumented alias of FSTP ST(i) (D9 D8+i) pops an empty ST(0) without storing or
+ * complaining. */
 #define OPCODE_FSTPNCE 0xd9
 
 ALWAYS_INLINE void store_register(struct x86_cpu *cpu, const struct insn *i, bool pop)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// FXSAVE, FXRSTOR and the XSAVE family for the components x87, SSE and AVX; XCR0. SDM vol. 1 sections 10.5 and 13.
+// FXSAVE, FXRSTOR and the XSAVE family for the components x87, SSE and AVX; XCR0. SDM vol. 1
+// sections 10.5 and 13.
 //
-// Images are built and checked in full before memory or state changes. A component is "in use" when it differs from
-// its initial configuration (hardware may say so more often). XSAVEOPT leaves out what is not in use and
-// never compares with the last XRSTOR. No supervisor component exists: XSAVES and XRSTORS are the compacted
-// forms for privilege level 0.
+// Images are built and checked in full before memory or state changes. A component is "in use" when
+// it differs from its initial configuration (hardware may say so more often). XSAVEOPT leaves out
+// what is not in use and never compares with the last XRSTOR. No supervisor component exists:
+// XSAVES and XRSTORS are the compacted forms for privilege level 0.
 #include <string.h>
 
 #include "ops.h"
@@ -35,14 +36,16 @@ struct x_image {
     uint64_t xstate_bv, xcomp_bv, reserved[6];
     __m128i ymm_high[16];
 };
-_Static_assert(sizeof(struct fx_image) == 512 && sizeof(struct x_image) == 832, "layout of SDM vol. 1 table 13-1");
+_Static_assert(sizeof(struct fx_image) == 512 && sizeof(struct x_image) == 832,
+               "layout of SDM vol. 1 table 13-1");
 
-#define FX_X87_HEAD 24u                                            /* control word to data pointer */
-#define FX_ST offsetof(struct fx_image, st)                        /* 32 */
-#define FX_XMM offsetof(struct fx_image, xmm)                      /* 160 */
-#define FX_MXCSR offsetof(struct fx_image, mxcsr)                  /* 24 */
-#define X_HEADER offsetof(struct x_image, xstate_bv)               /* 512 */
-#define X_AVX_AT offsetof(struct x_image, ymm_high)                /* 576 in either format: nothing comes before it */
+#define FX_X87_HEAD 24u                              /* control word to data pointer */
+#define FX_ST offsetof(struct fx_image, st)          /* 32 */
+#define FX_XMM offsetof(struct fx_image, xmm)        /* 160 */
+#define FX_MXCSR offsetof(struct fx_image, mxcsr)    /* 24 */
+#define X_HEADER offsetof(struct x_image, xstate_bv) /* 512 */
+#define X_AVX_AT                                                                                   \
+    offsetof(struct x_image, ymm_high) /* 576 in either format: nothing comes before it */
 
 /* --- parts of an image in memory --- */
 
@@ -70,9 +73,10 @@ static void area_read(const struct area *a, void *image, size_t at, size_t size)
     }
 }
 
-static struct area area_of(struct x86_cpu *cpu, const struct insn *i, unsigned size, unsigned align, bool write)
+static struct area area_of(struct x86_cpu *cpu, const struct insn *i, unsigned size, unsigned align,
+                           bool write)
 {
-    struct area a = { cpu, insn_linear(cpu, i, size, write) };
+    struct area a = {cpu, insn_linear(cpu, i, size, write)};
     if (a.va & (align - 1))
         x86_raise_error(cpu, X86_GP, 0);
     return a;
@@ -219,11 +223,13 @@ static uint64_t in_use(const struct x86_cpu *cpu)
         any |= x->st[n].mantissa | x->st[n].sign_exp;
     bool x87 = any || x->control != X87_CONTROL_DEFAULT || x->empty != 0xff;
     unsigned count = vector_registers(cpu);
-    return (x87 ? X_X87 : 0u) | (is_zero(cpu->ymm, count, 0) ? 0u : X_SSE) | (is_zero(cpu->ymm, count, 1) ? 0u : X_AVX);
+    return (x87 ? X_X87 : 0u) | (is_zero(cpu->ymm, count, 0) ? 0u : X_SSE) |
+           (is_zero(cpu->ymm, count, 1) ? 0u : X_AVX);
 }
 
 /* `what` was probed; header and MXCSR are the callers'. */
-static void write_components(const struct area *a, const struct insn *i, struct x_image *x, uint64_t what)
+static void write_components(const struct area *a, const struct insn *i, struct x_image *x,
+                             uint64_t what)
 {
     struct x86_cpu *cpu = a->cpu;
     if (what & X_X87) {
@@ -403,7 +409,8 @@ void op_xsetbv(struct x86_cpu *cpu, const struct insn *i)
         x86_raise(cpu, X86_UD);
     uint64_t v = (uint64_t)(uint32_t)cpu->gpr[RDX] << 32 | (uint32_t)cpu->gpr[RAX];
     uint64_t offered = X_X87 | X_SSE | (x86_host_vector_level() & VEC_AVX ? X_AVX : 0u);
-    if (cpu->cpl || (uint32_t)cpu->gpr[RCX] || v & ~offered || !(v & X_X87) || (v & X_AVX && !(v & X_SSE)))
+    if (cpu->cpl || (uint32_t)cpu->gpr[RCX] || v & ~offered || !(v & X_X87) ||
+        (v & X_AVX && !(v & X_SSE)))
         x86_raise_error(cpu, X86_GP, 0);
     cpu->xcr0 = v;
     vec_update_access(cpu);

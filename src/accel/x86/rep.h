@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Repetition of string instructions (SDM vol. 1 section 7.3.9): rCX, rSI and rDI by address size, direction, and
-// the places where a repetition may stop to be continued later. Registers always tell exactly how far it came: a fault or
-// an interruption leaves rip at the instruction, and running it again goes on.
+// Repetition of string instructions (SDM vol. 1 section 7.3.9): rCX, rSI and rDI by address size,
+// direction, and the places where a repetition may stop to be continued later. Registers always
+// tell exactly how far it came: a fault or an interruption leaves rip at the instruction, and
+// running it again goes on.
 #pragma once
 
 #include "regs.h"
@@ -24,8 +25,8 @@ static inline bool rep_begin(const struct x86_cpu *cpu, const struct insn *i)
 }
 
 /*
- * After `done` elements: is there another one to do now? Stops when something wants attention, and after each
- * element while single-stepping.
+ * After `done` elements: is there another one to do now? Stops when something wants attention, and
+ * after each element while single-stepping.
  */
 static inline bool rep_next(struct x86_cpu *cpu, const struct insn *i, uint64_t done)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Segmentation: descriptor fetches, loads of segment registers with all their checks, limit checks, and the derived fields
-// that the fast paths use. SDM vol. 3 chapters 3 and 5 (5.2 to 5.8), 21.1 (real mode), 21.2 (v8086); APM vol. 2 chapter 4.
-// Real-mode loads change selector and base only, so limits set in protected mode stay ("big real mode").
+// Segmentation: descriptor fetches, loads of segment registers with all their checks, limit checks,
+// and the derived fields that the fast paths use. SDM vol. 3 chapters 3 and 5 (5.2 to 5.8), 21.1
+// (real mode), 21.2 (v8086); APM vol. 2 chapter 4. Real-mode loads change selector and base only,
+// so limits set in protected mode stay ("big real mode").
 #include "sys.h"
 
 #include "mmu.h"
@@ -79,7 +80,8 @@ void seg_check(struct x86_cpu *cpu, unsigned seg, uint64_t off, unsigned size, b
     const struct cpu_seg *s = &cpu->seg[seg];
     if (!x86_real_or_v86(cpu)) {
         bool code = s->type & TYPE_CODE;
-        if (s->unusable || !s->present || (write && (code || !(s->type & TYPE_RW))) || (!write && code && !(s->type & TYPE_RW)))
+        if (s->unusable || !s->present || (write && (code || !(s->type & TYPE_RW))) ||
+            (!write && code && !(s->type & TYPE_RW)))
             access_fault(cpu, seg);
     }
     if (!within_limit(s, off, size))
@@ -167,8 +169,13 @@ void desc_mark_accessed(struct x86_cpu *cpu, struct seg_desc *d)
 
 struct cpu_seg seg_v86(uint16_t sel)
 {
-    return (struct cpu_seg){
-        .base = (uint64_t)sel << 4, .limit = 0xffff, .sel = sel, .type = TYPE_RW | TYPE_ACCESSED, .dpl = 3, .s = true, .present = true};
+    return (struct cpu_seg){.base = (uint64_t)sel << 4,
+                            .limit = 0xffff,
+                            .sel = sel,
+                            .type = TYPE_RW | TYPE_ACCESSED,
+                            .dpl = 3,
+                            .s = true,
+                            .present = true};
 }
 
 /* The base goes too, as on AMD processors that report so (CPUID 0x80000021, bit 6). */
@@ -197,7 +204,8 @@ void seg_set_real(struct x86_cpu *cpu, unsigned seg, uint16_t sel)
     s->base = (uint64_t)sel << 4;
 }
 
-void seg_check_stack(struct x86_cpu *cpu, uint16_t sel, unsigned cpl, unsigned vector, struct seg_desc *out)
+void seg_check_stack(struct x86_cpu *cpu, uint16_t sel, unsigned cpl, unsigned vector,
+                     struct seg_desc *out)
 {
     if (sel_is_null(sel))
         seg_fault(cpu, vector, 0);
@@ -263,7 +271,8 @@ void seg_drop_inner(struct x86_cpu *cpu)
     static const uint8_t data_segs[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     for (unsigned n = 0; n < sizeof data_segs; n++) {
         struct cpu_seg *s = &cpu->seg[data_segs[n]];
-        bool conforming = (s->type & (TYPE_CODE | TYPE_CONFORMING)) == (TYPE_CODE | TYPE_CONFORMING);
+        bool conforming =
+            (s->type & (TYPE_CODE | TYPE_CONFORMING)) == (TYPE_CODE | TYPE_CONFORMING);
         if (!s->unusable && !conforming && s->dpl < cpu->cpl)
             *s = seg_null(s, 0);
     }
@@ -301,7 +310,8 @@ static void note_io_breakpoints(struct x86_cpu *cpu, uint16_t port, unsigned siz
 {
     static const uint8_t lengths[] = {1, 2, 8, 4};
     for (unsigned n = 0; n < 4; n++) {
-        unsigned kind = cpu->dr[7] >> (16 + 4 * n) & 3, len = lengths[cpu->dr[7] >> (18 + 4 * n) & 3];
+        unsigned kind = cpu->dr[7] >> (16 + 4 * n) & 3,
+                 len = lengths[cpu->dr[7] >> (18 + 4 * n) & 3];
         uint64_t at = cpu->dr[n] & ~(uint64_t)(len - 1);
         if (kind == 2 && cpu->dr[7] >> (2 * n) & 3 && at < (uint64_t)port + size && port < at + len)
             cpu->pending_db |= 1u << n;
@@ -338,21 +348,26 @@ void io_check(struct x86_cpu *cpu, uint16_t port, unsigned size)
 
 struct frame frame_on(const struct cpu_seg *ss, uint64_t sp, unsigned cpl, unsigned size)
 {
-    return (struct frame){.base = ss->base, .mask = ss->db ? 0xffffffffu : 0xffffu, .sp = sp, .ss = ss, .user = cpl == 3, .size = size};
+    return (struct frame){.base = ss->base,
+                          .mask = ss->db ? 0xffffffffu : 0xffffu,
+                          .sp = sp,
+                          .ss = ss,
+                          .user = cpl == 3,
+                          .size = size};
 }
 
 struct frame frame_here(const struct x86_cpu *cpu, unsigned size)
 {
     if (cpu->mode == X86_MODE64)
-        return (struct frame){.mask = ~0ull, .sp = cpu->gpr[RSP], .user = cpu->cpl == 3, .size = size};
+        return (struct frame){
+            .mask = ~0ull, .sp = cpu->gpr[RSP], .user = cpu->cpl == 3, .size = size};
     return frame_on(&cpu->seg[SEG_SS], cpu->gpr[RSP], cpu->cpl, size);
 }
 
 static gva_t frame_linear(struct x86_cpu *cpu, const struct frame *f, uint64_t sp)
 {
     uint64_t off = sp & f->mask;
-    bool ok = f->ss ? !f->ss->unusable && within_limit(f->ss, off, f->size)
-                    : x86_canonical(off);
+    bool ok = f->ss ? !f->ss->unusable && within_limit(f->ss, off, f->size) : x86_canonical(off);
     if (!ok)
         x86_raise_error(cpu, X86_SS, cpu->event_ext);
     return f->ss ? (f->base + off) & 0xffffffffu : off;

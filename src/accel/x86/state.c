@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Life of a vCPU's state: set-up, RESET, INIT, SIPI, and conversion to and from the neutral struct cpu_state. SDM vol. 3 section 10.1 (values
-// after reset and INIT), 10.4 (start of other processors).
+// Life of a vCPU's state: set-up, RESET, INIT, SIPI, and conversion to and from the neutral struct
+// cpu_state. SDM vol. 3 section 10.1 (values after reset and INIT), 10.4 (start of other
+// processors).
 #include <errno.h>
 #include <string.h>
 
@@ -78,10 +79,14 @@ void x86_sipi(struct x86_cpu *cpu, uint8_t vector)
 
 static void x87_out(const struct x87_state *in, struct cpu_x87 *out)
 {
-    *out = (struct cpu_x87){
-        .control = in->control, .opcode = in->opcode, .cs = in->cs, .ds = in->ds, .empty = in->empty, .ip = in->ip, .dp = in->dp,
-        .status = (uint16_t)((in->status & ~0x3800u) | (in->top & 7u) << 11),
-    };
+    out->control = in->control;
+    out->status = (uint16_t)((in->status & ~0x3800u) | (in->top & 7u) << 11);
+    out->opcode = in->opcode;
+    out->cs = in->cs;
+    out->ds = in->ds;
+    out->empty = in->empty;
+    out->ip = in->ip;
+    out->dp = in->dp;
     for (unsigned n = 0; n < 8; n++) {
         const struct x87_reg *r = &in->st[(in->top + n) & 7];
         out->st[n].mantissa = r->mantissa;
@@ -92,8 +97,15 @@ static void x87_out(const struct x87_state *in, struct cpu_x87 *out)
 static void x87_in(const struct cpu_x87 *in, struct x87_state *out)
 {
     *out = (struct x87_state){
-        .control = in->control, .opcode = in->opcode, .cs = in->cs, .ds = in->ds, .empty = in->empty, .ip = in->ip, .dp = in->dp,
-        .status = in->status & 0xc7ff, .top = in->status >> 11 & 7,
+        .control = in->control,
+        .opcode = in->opcode,
+        .cs = in->cs,
+        .ds = in->ds,
+        .empty = in->empty,
+        .ip = in->ip,
+        .dp = in->dp,
+        .status = in->status & 0xc7ff,
+        .top = in->status >> 11 & 7,
     };
     for (unsigned n = 0; n < 8; n++) {
         struct x87_reg *r = &out->st[(out->top + n) & 7];
@@ -104,31 +116,43 @@ static void x87_in(const struct cpu_x87 *in, struct x87_state *out)
 
 /* --- out --- */
 
+static enum cpu_run run_of(const struct x86_cpu *cpu)
+{
+    if (cpu->wait_for_sipi)
+        return CPU_WAIT_FOR_SIPI;
+    return cpu->halted ? CPU_HALTED : CPU_RUNNING;
+}
+
+/* Field by field into cleared memory, so that equal states are equal bytes. */
 void x86_get_state(struct x86_cpu *cpu, struct cpu_state *out)
 {
-    *out = (struct cpu_state){
-        .rip = cpu->next_rip,
-        .rflags = rflags_get(cpu),
-        .gdt = {cpu->gdt.base, cpu->gdt.limit},
-        .idt = {cpu->idt.base, cpu->idt.limit},
-        .cr0 = cpu->cr0, .cr2 = cpu->cr2, .cr3 = cpu->cr3, .cr4 = cpu->cr4,
-        .cr8 = cpu->env->cr8_read(cpu->env->opaque, cpu->id),
-        .efer = cpu->efer,
-        .apic_base = cpu->apic_base,
-        .run = cpu->wait_for_sipi ? CPU_WAIT_FOR_SIPI : cpu->halted ? CPU_HALTED : CPU_RUNNING,
-        .xcr0 = cpu->xcr0,
-        .msr = cpu->msr,
-        .mxcsr = vec_mxcsr_get(cpu),
-        .interrupt_shadow = cpu->interrupt_shadow,
-        .nmi_blocked = cpu->nmi_blocked,
-        .nmi_pending = cpu->nmi_pending,
-    };
+    memset(out, 0, sizeof *out);
     memcpy(out->gpr, cpu->gpr, sizeof out->gpr);
     memcpy(out->seg, cpu->seg, sizeof out->seg);
     memcpy(out->dr, cpu->dr, sizeof out->dr);
+    out->rip = cpu->next_rip;
+    out->rflags = rflags_get(cpu);
+    out->gdt.base = cpu->gdt.base;
+    out->gdt.limit = cpu->gdt.limit;
+    out->idt.base = cpu->idt.base;
+    out->idt.limit = cpu->idt.limit;
+    out->cr0 = cpu->cr0;
+    out->cr2 = cpu->cr2;
+    out->cr3 = cpu->cr3;
+    out->cr4 = cpu->cr4;
+    out->cr8 = cpu->env->cr8_read(cpu->env->opaque, cpu->id);
+    out->efer = cpu->efer;
+    out->apic_base = cpu->apic_base;
+    out->run = run_of(cpu);
+    out->xcr0 = cpu->xcr0;
+    out->msr = cpu->msr;
+    x87_out(&cpu->x87, &out->x87);
     for (unsigned n = 0; n < 16; n++)
         memcpy(out->ymm[n], cpu->ymm[n].u64, sizeof out->ymm[n]);
-    x87_out(&cpu->x87, &out->x87);
+    out->mxcsr = vec_mxcsr_get(cpu);
+    out->interrupt_shadow = cpu->interrupt_shadow;
+    out->nmi_blocked = cpu->nmi_blocked;
+    out->nmi_pending = cpu->nmi_pending;
 }
 
 /* --- in --- */
@@ -146,7 +170,8 @@ static bool is_possible(const struct x86_cpu *cpu, const struct cpu_state *s)
         if (s->seg[n].type > 15 || s->seg[n].dpl > 3 || !x86_canonical(s->seg[n].base))
             return false;
     }
-    return !(s->xcr0 & ~x86_xcr0_supported()) && s->xcr0 & 1 && (unsigned)s->run <= CPU_WAIT_FOR_SIPI;
+    return !(s->xcr0 & ~x86_xcr0_supported()) && s->xcr0 & 1 &&
+           (unsigned)s->run <= CPU_WAIT_FOR_SIPI;
 }
 
 static uint8_t privilege(const struct cpu_state *s)
@@ -196,7 +221,8 @@ int x86_put_state(struct x86_cpu *cpu, const struct cpu_state *in)
     x87_in(&in->x87, &cpu->x87);
     vec_mxcsr_set(cpu, in->mxcsr & MXCSR_VALID);
     vec_update_access(cpu);
-    if (cpu->cr0 & CR0_PG && cpu->cr4 & CR4_PAE && !x86_long_mode(cpu) && !mmu_load_pdptes(cpu, cpu->cr3))
+    if (cpu->cr0 & CR0_PG && cpu->cr4 & CR4_PAE && !x86_long_mode(cpu) &&
+        !mmu_load_pdptes(cpu, cpu->cr3))
         return -EINVAL;
     mmu_flush_all(cpu);
     mmu_switch_space(cpu, cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0, true);

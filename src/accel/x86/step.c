@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// One instruction at a time, with all that surrounds it: fetch across pages, instruction breakpoints, single-step and breakpoint traps, shadows. SDM
-// vol. 3 sections 17.2 and 17.3; APM vol. 2 section 13.1. Engines take this way when speed does not matter; it is the reference for the fast ones.
+// One instruction at a time, with all that surrounds it: fetch across pages, instruction
+// breakpoints, single-step and breakpoint traps, shadows. SDM vol. 3 sections 17.2 and 17.3; APM
+// vol. 2 section 13.1. Engines take this way when speed does not matter; it is the reference for
+// the fast ones.
 #include <string.h>
 
 #include "core.h"
@@ -78,8 +80,10 @@ bool x86_is_stack_reference(struct x86_cpu *cpu, gva_t va)
     /* These have a memory operand and use the stack besides. */
     static x86_op *const both[] = {op_push_m, op_pop_m, op_call_m, op_call_far_m, NULL};
     /* These have no ModRM operand in memory, but do not use the stack. */
-    static x86_op *const other[] = {op_movs, op_cmps,          op_stos,           op_lods,     op_scas,       op_ins, op_outs,
-                                    op_xlat, op_mov_load_moffs, op_mov_store_moffs, op_maskmovq, op_maskmovdqu, NULL};
+    static x86_op *const other[] = {
+        op_movs,     op_cmps,       op_stos, op_lods,           op_scas,
+        op_ins,      op_outs,       op_xlat, op_mov_load_moffs, op_mov_store_moffs,
+        op_maskmovq, op_maskmovdqu, NULL};
     struct insn i;
     if (!decode_again(cpu, &i))
         return false;

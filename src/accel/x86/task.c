@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Hardware task switches with 16- and 32-bit TSS (SDM vol. 3 chapter 7). Everything that can fault in the context of the outgoing task is
-// done first; from the commit point on, faults belong to the incoming one, whose rip is already in place.
+// Hardware task switches with 16- and 32-bit TSS (SDM vol. 3 chapter 7). Everything that can fault
+// in the context of the outgoing task is done first; from the commit point on, faults belong to the
+// incoming one, whose rip is already in place.
 #include <string.h>
 
 #include "flags.h"
@@ -12,7 +13,8 @@
 #define TSS16_BYTES 0x2c
 #define TSS32_BYTES 0x68
 
-static const uint8_t tss_segs[] = {SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS}; /* in the order of the TSS */
+static const uint8_t tss_segs[] = {SEG_ES, SEG_CS, SEG_SS,
+                                   SEG_DS, SEG_FS, SEG_GS}; /* in the order of the TSS */
 
 /* A TSS of either size, in one form. */
 struct tss_image {
@@ -63,7 +65,8 @@ static void save_tss(struct x86_cpu *cpu, uint64_t rip, uint64_t flags)
 {
     const struct cpu_seg *tr = &cpu->seg[SEG_TR];
     bool wide = tr->type & 8;
-    unsigned w = wide ? 4 : 2, at = wide ? 0x20 : 0x0e, nsegs = wide ? 6 : 4, len = (10 + nsegs) * w;
+    unsigned w = wide ? 4 : 2, at = wide ? 0x20 : 0x0e, nsegs = wide ? 6 : 4,
+             len = (10 + nsegs) * w;
     uint8_t b[16 * 4];
     put(b, (uint32_t)rip, w);
     put(b + w, (uint32_t)flags, w);
@@ -126,7 +129,8 @@ static void load_data(struct x86_cpu *cpu, unsigned seg, uint16_t sel)
         return;
     desc_need(cpu, sel, &d, X86_TS);
     bool code = desc_is_code(&d), conforming = code && desc_is_conforming(&d);
-    if (!d.seg.s || (code && !(d.seg.type & TYPE_RW)) || (!conforming && (d.seg.dpl < cpu->cpl || d.seg.dpl < (sel & 3))))
+    if (!d.seg.s || (code && !(d.seg.type & TYPE_RW)) ||
+        (!conforming && (d.seg.dpl < cpu->cpl || d.seg.dpl < (sel & 3))))
         seg_fault(cpu, X86_TS, sel);
     if (!d.seg.present)
         seg_fault(cpu, X86_NP, sel);
@@ -159,7 +163,8 @@ static void set_registers(struct x86_cpu *cpu, const struct tss_image *t, bool w
         cpu->seg[tss_segs[n]] = seg_null(&cpu->seg[tss_segs[n]], t->sel[n]);
     cpu->seg[SEG_LDTR] = seg_null(&cpu->seg[SEG_LDTR], t->ldt);
     uint64_t flags = t->eflags | (nested ? FL_NT : 0u);
-    uint64_t mask = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_RF | FL_VM | FL_AC | FL_VIF | FL_VIP | FL_ID;
+    uint64_t mask = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_RF | FL_VM | FL_AC |
+                    FL_VIF | FL_VIP | FL_ID;
     cpu->rip = cpu->next_rip = t->eip;
     cpu->cpl = flags & FL_VM ? 3 : t->sel[1] & 3;
     x86_write_rflags(cpu, flags, mask);
@@ -185,7 +190,8 @@ static void push_error(struct x86_cpu *cpu, uint32_t error, bool wide)
     cpu->gpr[RSP] = frame_sp(cpu, &f);
 }
 
-void task_switch(struct x86_cpu *cpu, uint16_t sel, struct seg_desc *d, enum task_reason why, const struct task_from *from)
+void task_switch(struct x86_cpu *cpu, uint16_t sel, struct seg_desc *d, enum task_reason why,
+                 const struct task_from *from)
 {
     bool wide = d->seg.type & 8, nested = why == TASK_CALL;
     uint16_t old_sel = cpu->seg[SEG_TR].sel;

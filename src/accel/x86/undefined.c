@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the architecture leaves undefined after an instruction: flags, and in a few cases the result. Comparisons with a real CPU or with
-// another engine mask it out. The operations themselves do what AMD processors do where that is known. SDM vol. 2; vol. 1 appendix A.
+// What the architecture leaves undefined after an instruction: flags, and in a few cases the
+// result. Comparisons with a real CPU or with another engine mask it out. The operations themselves
+// do what AMD processors do where that is known. SDM vol. 2; vol. 1 appendix A.
 #include <stddef.h>
 
 #include "flags.h"
@@ -12,11 +13,23 @@ static const struct {
     uint32_t flags;
 } always[] = {
 #define LOGIC(name) {op_##name, FL_AF}
-    LOGIC(and_mr), LOGIC(and_rm), LOGIC(and_mi), LOGIC(or_mr), LOGIC(or_rm), LOGIC(or_mi),
-    LOGIC(xor_mr), LOGIC(xor_rm), LOGIC(xor_mi), LOGIC(test_mr), LOGIC(test_mi),
+    LOGIC(and_mr),
+    LOGIC(and_rm),
+    LOGIC(and_mi),
+    LOGIC(or_mr),
+    LOGIC(or_rm),
+    LOGIC(or_mi),
+    LOGIC(xor_mr),
+    LOGIC(xor_rm),
+    LOGIC(xor_mi),
+    LOGIC(test_mr),
+    LOGIC(test_mi),
 #undef LOGIC
 #define MULTIPLY(name) {op_##name, FL_SF | FL_ZF | FL_AF | FL_PF}
-    MULTIPLY(mul), MULTIPLY(imul_m), MULTIPLY(imul_rm), MULTIPLY(imul_rmi),
+    MULTIPLY(mul),
+    MULTIPLY(imul_m),
+    MULTIPLY(imul_rm),
+    MULTIPLY(imul_rmi),
 #undef MULTIPLY
     {op_div, FL_ARITH},
     {op_idiv, FL_ARITH},
@@ -26,8 +39,15 @@ static const struct {
     {op_aas, FL_OF | FL_SF | FL_ZF | FL_PF},
     {op_daa, FL_OF},
     {op_das, FL_OF},
-#define BIT(name) {op_##name##_mr, FL_OF | FL_SF | FL_AF | FL_PF}, {op_##name##_mi, FL_OF | FL_SF | FL_AF | FL_PF}
-    BIT(bt), BIT(bts), BIT(btr), BIT(btc),
+#define BIT(name)                                                                                  \
+    {op_##name##_mr, FL_OF | FL_SF | FL_AF | FL_PF},                                               \
+    {                                                                                              \
+        op_##name##_mi, FL_OF | FL_SF | FL_AF | FL_PF                                              \
+    }
+    BIT(bt),
+    BIT(bts),
+    BIT(btr),
+    BIT(btc),
 #undef BIT
     {op_bsf, FL_CF | FL_OF | FL_SF | FL_AF | FL_PF},
     {op_bsr, FL_CF | FL_OF | FL_SF | FL_AF | FL_PF},
@@ -50,7 +70,10 @@ static const struct shift {
     enum count_from from;
 } shifts[] = {
 #define SHIFT(name, kind)                                                                          \
-    {op_##name##_m1, kind, COUNT_ONE}, {op_##name##_mcl, kind, COUNT_CL}, {op_##name##_mi, kind, COUNT_IMM}
+    {op_##name##_m1, kind, COUNT_ONE}, {op_##name##_mcl, kind, COUNT_CL},                          \
+    {                                                                                              \
+        op_##name##_mi, kind, COUNT_IMM                                                            \
+    }
     SHIFT(shl, SHIFT_LOGIC),
     SHIFT(shr, SHIFT_LOGIC),
     SHIFT(sar, SHIFT_ARITHMETIC),

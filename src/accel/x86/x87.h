@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// What the x87 operations (op_x87_*.c) and those that save its state (op_xsave.c) share: status, the register
-// stack, running one instruction on the host's FPU. SDM vol. 1 chapter 8, APM vol. 1 chapter 6.
+// What the x87 operations (op_x87_*.c) and those that save its state (op_xsave.c) share: status,
+// the register stack, running one instruction on the host's FPU. SDM vol. 1 chapter 8, APM vol. 1
+// chapter 6.
 //
-// Arithmetic is the host's own: the operands are loaded on the host's (empty) register stack, the instruction runs
-// with the guest's control word, result and status word are taken. So every rounding, NaN and transcendental bit is
-// the hardware's. Stack faults, tags, TOP and what an unmasked exception leaves undone are decided here.
+// Arithmetic is the host's own: the operands are loaded on the host's (empty) register stack, the
+// instruction runs with the guest's control word, result and status word are taken. So every
+// rounding, NaN and transcendental bit is the hardware's. Stack faults, tags, TOP and what an
+// unmasked exception leaves undone are decided here.
 //
-// struct x87_state: `status` has ES and B always right (set exactly while an unmasked exception is pending), TOP is
-// apart. Instruction and data pointers and the opcode are noted by every non-control instruction and stored by
-// every image, exception or not (as processors with CPUID Fn8000_0008_EBX[XSaveErPtr] do).
-// A pending exception raises #MF whatever CR0.NE says: no FERR# wire is modelled, as none is under virtualisation.
+// struct x87_state: `status` has ES and B always right (set exactly while an unmasked exception is
+// pending), TOP is apart. Instruction and data pointers and the opcode are noted by every
+// non-control instruction and stored by every image, exception or not (as processors with CPUID
+// Fn8000_0008_EBX[XSaveErPtr] do). A pending exception raises #MF whatever CR0.NE says: no FERR#
+// wire is modelled, as none is under virtualisation.
 #pragma once
 
 #include "mem.h"
@@ -18,8 +21,19 @@
 
 /* Status word. The low six are also the masks of the control word. */
 enum {
-    X87_IE = 1 << 0, X87_DE = 1 << 1, X87_ZE = 1 << 2, X87_OE = 1 << 3, X87_UE = 1 << 4, X87_PE = 1 << 5, X87_SF = 1 << 6,
-    X87_ES = 1 << 7, X87_C0 = 1 << 8, X87_C1 = 1 << 9, X87_C2 = 1 << 10, X87_C3 = 1 << 14, X87_B = 1 << 15,
+    X87_IE = 1 << 0,
+    X87_DE = 1 << 1,
+    X87_ZE = 1 << 2,
+    X87_OE = 1 << 3,
+    X87_UE = 1 << 4,
+    X87_PE = 1 << 5,
+    X87_SF = 1 << 6,
+    X87_ES = 1 << 7,
+    X87_C0 = 1 << 8,
+    X87_C1 = 1 << 9,
+    X87_C2 = 1 << 10,
+    X87_C3 = 1 << 14,
+    X87_B = 1 << 15,
 };
 #define X87_FLAGS 0x3fu
 #define X87_CONTROL_DEFAULT 0x37fu
@@ -41,7 +55,8 @@ ALWAYS_INLINE void x87_enter(struct x86_cpu *cpu)
         x86_raise(cpu, X86_MF);
 }
 
-/* Remember where the last non-control instruction and its memory operand were. After the last possible fault. */
+/* Remember where the last non-control instruction and its memory operand were. After the last
+ * possible fault. */
 ALWAYS_INLINE void x87_note(struct x86_cpu *cpu, const struct insn *i)
 {
     struct x87_state *x = &cpu->x87;
@@ -56,7 +71,7 @@ ALWAYS_INLINE void x87_note(struct x86_cpu *cpu, const struct insn *i)
 
 /* --- the register stack --- */
 
-#define X87_INDEFINITE ((struct x87_reg){ .mantissa = 3ull << 62, .sign_exp = 0xffff })
+#define X87_INDEFINITE ((struct x87_reg){.mantissa = 3ull << 62, .sign_exp = 0xffff})
 
 ALWAYS_INLINE struct x87_reg *x87_st(struct x86_cpu *cpu, unsigned n)
 {
@@ -73,7 +88,7 @@ ALWAYS_INLINE void x87_set(struct x86_cpu *cpu, unsigned n, struct x87_reg r)
     unsigned at = (cpu->x87.top + n) & 7;
     cpu->x87.st[at].mantissa = r.mantissa;
     cpu->x87.st[at].sign_exp = r.sign_exp;
-    cpu->x87.empty &= (uint8_t)~(1u << at);
+    cpu->x87.empty &= (uint8_t) ~(1u << at);
 }
 
 ALWAYS_INLINE void x87_push(struct x86_cpu *cpu, struct x87_reg r)
@@ -103,7 +118,8 @@ ALWAYS_INLINE void x87_update_es(struct x86_cpu *cpu)
     x87_put_bits(cpu, X87_ES | X87_B, pending ? X87_ES | X87_B : 0);
 }
 
-/* Stack underflow or overflow. True: masked, go on with the indefinite value; false: leave everything as it is. */
+/* Stack underflow or overflow. True: masked, go on with the indefinite value; false: leave
+ * everything as it is. */
 ALWAYS_INLINE bool x87_stack_fault(struct x86_cpu *cpu, bool overflow)
 {
     x87_put_bits(cpu, X87_IE | X87_SF | X87_C1, X87_IE | X87_SF | (overflow ? X87_C1 : 0));
@@ -111,7 +127,8 @@ ALWAYS_INLINE bool x87_stack_fault(struct x86_cpu *cpu, bool overflow)
     return cpu->x87.control & X87_IE;
 }
 
-/* Take the flags of an operation. False: an unmasked exception keeps the destination (and the stack) as they are. */
+/* Take the flags of an operation. False: an unmasked exception keeps the destination (and the
+ * stack) as they are. */
 ALWAYS_INLINE bool x87_take(struct x86_cpu *cpu, unsigned sw)
 {
     struct x87_state *x = &cpu->x87;
@@ -125,8 +142,9 @@ ALWAYS_INLINE bool x87_take(struct x86_cpu *cpu, unsigned sw)
 /* --- the host's FPU --- */
 
 /*
- * One instruction on the host: `a` is ST(0), `b` the other operand (a register or what memory holds), results go to *r.
- * Returns the status word. Leaves the host's stack empty, unless an exception was unmasked: x87_run_careful cleans up.
+ * One instruction on the host: `a` is ST(0), `b` the other operand (a register or what memory
+ * holds), results go to *r. Returns the status word. Leaves the host's stack empty, unless an
+ * exception was unmasked: x87_run_careful cleans up.
  */
 typedef uint16_t x87_host(void *r, const struct x87_reg *a, const void *b);
 
@@ -146,7 +164,8 @@ typedef uint16_t x87_host(void *r, const struct x87_reg *a, const void *b);
     }
 
 /* With the guest's control word, from clean flags. */
-uint16_t x87_run_careful(const struct x87_state *x, x87_host *fn, void *r, const struct x87_reg *a, const void *b);
+uint16_t x87_run_careful(const struct x87_state *x, x87_host *fn, void *r, const struct x87_reg *a,
+                         const void *b);
 
 ALWAYS_INLINE void x87_host_control(uint16_t control)
 {
@@ -154,10 +173,12 @@ ALWAYS_INLINE void x87_host_control(uint16_t control)
 }
 
 /*
- * With everything masked the host's sticky flags need no clearing (which is slow) as long as they are set in the guest's
- * status too. A flag that the guest has not may be a leftover: then run it again from clean flags.
+ * With everything masked the host's sticky flags need no clearing (which is slow) as long as they
+ * are set in the guest's status too. A flag that the guest has not may be a leftover: then run it
+ * again from clean flags.
  */
-ALWAYS_INLINE uint16_t x87_run(const struct x87_state *x, x87_host *fn, void *r, const struct x87_reg *a, const void *b)
+ALWAYS_INLINE uint16_t x87_run(const struct x87_state *x, x87_host *fn, void *r,
+                               const struct x87_reg *a, const void *b)
 {
     uint16_t control = x->control;
     if (__builtin_expect((control & X87_FLAGS) != X87_FLAGS, 0))
@@ -175,10 +196,12 @@ ALWAYS_INLINE uint16_t x87_run(const struct x87_state *x, x87_host *fn, void *r,
 
 /* --- images (op_x87_control.c) --- */
 
-uint16_t x87_status_word(const struct x86_cpu *cpu);           /* with TOP */
-void x87_set_words(struct x86_cpu *cpu, uint16_t control, uint16_t status); /* any values: ES follows, TOP from status */
-void x87_init(struct x86_cpu *cpu);                            /* FNINIT */
-/* Raise what accessing an image of at most a page would raise. Like hardware it looks at its two ends: CR2 tells. */
+uint16_t x87_status_word(const struct x86_cpu *cpu); /* with TOP */
+void x87_set_words(struct x86_cpu *cpu, uint16_t control,
+                   uint16_t status); /* any values: ES follows, TOP from status */
+void x87_init(struct x86_cpu *cpu);  /* FNINIT */
+/* Raise what accessing an image of at most a page would raise. Like hardware it looks at its two
+ * ends: CR2 tells. */
 void x87_probe_image(struct x86_cpu *cpu, gva_t va, unsigned size, bool write);
 /* Memory operand of any size, all or nothing. */
 void x87_store_image(struct x86_cpu *cpu, const struct insn *i, const void *buf, unsigned size);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Runs random instruction sequences on the host CPU and on the software CPU from the same state and compares everything: registers, flags but
-// for undefined ones, vectors, x87, memory, faults. A sequence that differs is shrunk and printed with its seed.
+// Runs random instruction sequences on the host CPU and on the software CPU from the same state and
+// compares everything: registers, flags but for undefined ones, vectors, x87, memory, faults. A
+// sequence that differs is shrunk and printed with its seed.
 //
-//   compare [--family NAME] [--seed N] [--count N] [--seconds N] [--length N] [--mode 64|32] [--strict]
+//   compare [--family NAME] [--seed N] [--count N] [--seconds N] [--length N] [--mode 64|32]
+//   [--strict]
 //
-// Case k of seed N is the first case of seed N + k; so `--seed` with the printed number and `--count 1` repeats it.
+// Case k of seed N is the first case of seed N + k; so `--seed` with the printed number and
+// `--count 1` repeats it.
 #include <Zydis/Zydis.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -30,7 +33,8 @@ static struct options {
 
 static unsigned n_diffs;
 
-static void differ(bool print, const char *what, unsigned n, const void *host, const void *core, size_t len)
+static void differ(bool print, const char *what, unsigned n, const void *host, const void *core,
+                   size_t len)
 {
     if (!memcmp(host, core, len))
         return;
@@ -102,8 +106,8 @@ static void drop_insn(struct sequence *seq, unsigned k)
 
 enum outcome { SAME, DIFFERENT, INCOMPARABLE };
 
-static enum outcome run_once(const struct sequence *seq, const struct machine *start, unsigned *culprit,
-                             bool print)
+static enum outcome run_once(const struct sequence *seq, const struct machine *start,
+                             unsigned *culprit, bool print)
 {
     static struct machine host, core;
     uint8_t code[CODE_SIZE];
@@ -164,15 +168,17 @@ static void print_case(uint64_t seed, const struct sequence *seq, const struct m
         printf("    ");
         for (unsigned n = 0; n < 12; n++)
             n < len ? (void)printf("%02x", code[offsets[k] + n]) : (void)printf("  ");
-        if (ZYAN_SUCCESS(ZydisDisassembleIntel(opt.mode32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64, CODE_BASE + offsets[k],
-                                               code + offsets[k], len, &d)))
+        if (ZYAN_SUCCESS(ZydisDisassembleIntel(opt.mode32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32
+                                                          : ZYDIS_MACHINE_MODE_LONG_64,
+                                               CODE_BASE + offsets[k], code + offsets[k], len, &d)))
             printf("  %s", d.text);
         printf("\n");
     }
-    printf("  before: flags %llx mxcsr %x fcw %x fsw %x valid %x\n", (unsigned long long)start->rflags,
-           start->mxcsr, start->fcw, start->fsw, start->valid);
+    printf("  before: flags %llx mxcsr %x fcw %x fsw %x valid %x\n",
+           (unsigned long long)start->rflags, start->mxcsr, start->fcw, start->fsw, start->valid);
     for (unsigned n = 0; n < 16; n++)
-        printf("%s%016llx%s", n % 8 ? " " : "    ", (unsigned long long)start->gpr[n], n % 8 == 7 ? "\n" : "");
+        printf("%s%016llx%s", n % 8 ? " " : "    ", (unsigned long long)start->gpr[n],
+               n % 8 == 7 ? "\n" : "");
     run_once(seq, start, &culprit, true);
 }
 
@@ -183,7 +189,8 @@ static bool parse_options(int argc, char **argv)
     static const struct option names[] = {
         {"family", required_argument, NULL, 'f'}, {"seed", required_argument, NULL, 's'},
         {"count", required_argument, NULL, 'c'},  {"seconds", required_argument, NULL, 't'},
-        {"length", required_argument, NULL, 'l'}, {"mode", required_argument, NULL, 'm'}, {"strict", no_argument, NULL, 'x'}, {NULL, 0, NULL, 0}};
+        {"length", required_argument, NULL, 'l'}, {"mode", required_argument, NULL, 'm'},
+        {"strict", no_argument, NULL, 'x'},       {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         uint64_t n = optarg ? strtoull(optarg, NULL, 0) : 0;
         switch (c) {
@@ -225,7 +232,8 @@ static struct rng rng_of_seed(uint64_t seed)
 int main(int argc, char **argv)
 {
     if (!parse_options(argc, argv)) {
-        fprintf(stderr, "usage: compare [--family NAME] [--seed N] [--count N] [--seconds N] [--length N] [--mode 64|32] [--strict]\n");
+        fprintf(stderr, "usage: compare [--family NAME] [--seed N] [--count N] [--seconds N] "
+                        "[--length N] [--mode 64|32] [--strict]\n");
         return 2;
     }
     core_init(opt.mode32); /* first: it may take SIGFPE too */

@@ -28,7 +28,8 @@ static bool may_leave_flags(const struct insn *i)
     return (op >= 0xc0 && op <= 0xc1) || (op >= 0xd0 && op <= 0xd3) || (op >= 0xa4 && op <= 0xaf);
 }
 
-/* When an element faults, Intel has the flags of before the instruction, AMD those of the last comparison. */
+/* When an element faults, Intel has the flags of before the instruction, AMD those of the last
+ * comparison. */
 static bool is_repeated_comparison(const struct insn *i)
 {
     return i->op == op_cmps || i->op == op_scas;
@@ -53,12 +54,14 @@ static bool flags_are_fine(struct x86_cpu *cpu, const struct insn *i, const uint
     return true;
 }
 
-/* POPF must not switch on single-stepping or alignment checks; NT would come back from system calls in odd ways. */
+/* POPF must not switch on single-stepping or alignment checks; NT would come back from system calls
+ * in odd ways. */
 static bool pops_dangerous_flags(const struct insn *i)
 {
     uint32_t f = 0;
-    return i->op == op_popf && (gmem_read(&rig.gmem, rig.cpu.gpr[RSP], &f, i->opsize == 2 ? 2 : 4) ||
-                                (f & (FL_TF | FL_NT | FL_AC)));
+    return i->op == op_popf &&
+           (gmem_read(&rig.gmem, rig.cpu.gpr[RSP], &f, i->opsize == 2 ? 2 : 4) ||
+            (f & (FL_TF | FL_NT | FL_AC)));
 }
 
 static bool before(struct cpu_rig *r, void *opaque)
@@ -80,7 +83,8 @@ static bool before(struct cpu_rig *r, void *opaque)
 
 void core_init(bool mode32)
 {
-    ZydisDecoderInit(&zydis, mode32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64,
+    ZydisDecoderInit(&zydis,
+                     mode32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64,
                      mode32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_64);
     cpu_rig_init(&rig, 0, SANDBOX_BASE, SANDBOX_SIZE);
     cpu_rig_mode(&rig, mode32 ? X86_MODE32 : X86_MODE64);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "gen.h"
 
-#include <cpuid.h>
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "encoding.h"
 
 /* --- random numbers: splitmix64 --- */
 
@@ -20,213 +18,6 @@ uint64_t rng_next(struct rng *r)
 uint32_t rng_below(struct rng *r, uint32_t n)
 {
     return (uint32_t)((rng_next(r) >> 32) * n >> 32);
-}
-
-/* --- templates, parsed --- */
-
-enum size_kind { SIZE_NONE, SIZE_V, SIZE_W, SIZE_D64, SIZE_16, SIZE_64 };
-enum imm_kind { IMM_NONE, IMM_8, IMM_16, IMM_32, IMM_V, IMM_Q, IMM_MOFFS };
-enum setup_kind {
-    SETUP_NONE, SETUP_BT, SETUP_STRING, SETUP_XLAT, SETUP_POPF, SETUP_TARGET, SETUP_RET,
-    SETUP_ENTER, SETUP_RCX, SETUP_DIV, SETUP_LEAVE, SETUP_VSIB,
-};
-static const char *const setup_names[] = {
-    "", "bt", "string", "xlat", "popf", "target", "ret", "enter", "rcx", "div", "leave", "vsib",
-};
-
-#define ANY 0xff
-
-struct encoding {
-    uint8_t prefix, map, opcode;
-    bool has_opcode, vex, modrm, plus_r, byte, lock, rep;
-    uint8_t vex_l, vex_w, vex_pp; /* ANY: both */
-    uint8_t ext;                  /* fixed ModRM.reg, or ANY */
-    uint8_t literal[2], n_literal;
-    bool literal_plus;
-    char form; /* 'm', 'r', or 0 for both */
-    char reg, rm, v;
-    uint8_t size, imm, imm_limit, setup, align;
-    uint8_t branch; /* 1 or 4: bytes of displacement */
-    bool only64, only32;
-};
-
-static struct encoding *rows;
-static bool mode32;
-static uint32_t n_rows;
-
-static bool cpuid_bit(unsigned leaf, unsigned reg, unsigned bit)
-{
-    unsigned r[4] = {0};
-    __get_cpuid_count(leaf, 0, &r[0], &r[1], &r[2], &r[3]);
-    return r[reg] >> bit & 1;
-}
-
-/* CPUID leaf, register (EAX EBX ECX EDX), bit. */
-static const struct {
-    unsigned leaf, reg, bit;
-} features[] = {
-    [NEED_ADX] = {7, 1, 19},   [NEED_SHA] = {7, 1, 29},  [NEED_BMI] = {7, 1, 8},
-    [NEED_AVX2] = {7, 1, 5},   [NEED_AES] = {1, 2, 25},  [NEED_PCLMUL] = {1, 2, 1},
-    [NEED_AVX] = {1, 2, 28},   [NEED_FMA] = {1, 2, 12},  [NEED_F16C] = {1, 2, 29},
-    [NEED_SSE42] = {1, 2, 20}, [NEED_MOVBE] = {1, 2, 22}, [NEED_SSE4A] = {0x80000001, 2, 6},
-};
-
-static bool host_has(enum template_need need)
-{
-    return need == NEED_NOTHING ||
-           cpuid_bit(features[need].leaf, features[need].reg, features[need].bit);
-}
-
-static uint8_t prefix_number(const char *w)
-{
-    return !strcmp(w, "66") ? 1 : !strcmp(w, "F3") ? 2 : !strcmp(w, "F2") ? 3 : 0;
-}
-
-static uint8_t map_number(const char *w)
-{
-    return !strcmp(w, "0F") ? 1 : !strcmp(w, "0F38") ? 2 : !strcmp(w, "0F3A") ? 3 : 0;
-}
-
-/* VEX.L.p.m.W */
-static bool parse_vex(struct encoding *e, const char *word)
-{
-    char l[8], p[4], m[8], w[8];
-    if (sscanf(word, "VEX.%7[^.].%3[^.].%7[^.].%7s", l, p, m, w) != 4)
-        return false;
-    e->vex = true;
-    e->vex_l = !strcmp(l, "256") ? 1 : !strcmp(l, "L") || !strcmp(l, "LIG") ? ANY : 0;
-    e->vex_w = !strcmp(w, "W1") ? 1 : !strcmp(w, "W0") ? 0 : ANY;
-    e->vex_pp = prefix_number(p);
-    e->map = map_number(m);
-    return e->map != 0;
-}
-
-static bool parse_setup(struct encoding *e, const char *w)
-{
-    for (uint8_t k = 1; k < sizeof setup_names / sizeof *setup_names; k++)
-        if (!strcmp(w, setup_names[k])) {
-            e->setup = k;
-            return true;
-        }
-    return false;
-}
-
-static bool parse_named(struct encoding *e, const char *w)
-{
-    static const struct {
-        const char *word;
-        size_t offset;
-        uint8_t value;
-    } words[] = {
-#define FIELD(word, field, value) {word, offsetof(struct encoding, field), value}
-        FIELD("m", form, 'm'), FIELD("r", form, 'r'), FIELD("byte", byte, 1),
-        FIELD("lock", lock, 1), FIELD("rep", rep, 1), FIELD("+r", plus_r, 1),
-        FIELD("v", size, SIZE_V), FIELD("w", size, SIZE_W), FIELD("d64", size, SIZE_D64),
-        FIELD("o16", size, SIZE_16), FIELD("o64", size, SIZE_64), FIELD("ib", imm, IMM_8),
-        FIELD("iw", imm, IMM_16), FIELD("id", imm, IMM_32), FIELD("iv", imm, IMM_V),
-        FIELD("iq", imm, IMM_Q), FIELD("a16", align, 16), FIELD("a32", align, 32),
-        FIELD("cb", branch, 1), FIELD("cd", branch, 4), FIELD("moffs", imm, IMM_MOFFS),
-        FIELD("only64", only64, 1), FIELD("only32", only32, 1),
-#undef FIELD
-    };
-    for (size_t k = 0; k < sizeof words / sizeof *words; k++)
-        if (!strcmp(w, words[k].word)) {
-            ((uint8_t *)e)[words[k].offset] = words[k].value;
-            return true;
-        }
-    return parse_setup(e, w);
-}
-
-/* Upper case: cb, cd are words. */
-static bool is_hex_digit(char c)
-{
-    return isdigit((unsigned char)c) || (c >= 'A' && c <= 'F');
-}
-
-static bool parse_word(struct encoding *e, const char *w)
-{
-    if (!strncmp(w, "VEX.", 4))
-        return parse_vex(e, w);
-    if (!e->has_opcode && !e->vex && !e->prefix && !e->map && prefix_number(w)) {
-        e->prefix = prefix_number(w);
-        return true;
-    }
-    if (!e->has_opcode && !e->vex && !e->map && map_number(w)) {
-        e->map = map_number(w);
-        return true;
-    }
-    if (is_hex_digit(w[0]) && is_hex_digit(w[1]) && (!w[2] || !strcmp(w + 2, "+i"))) {
-        uint8_t byte = (uint8_t)strtoul(w, NULL, 16);
-        if (!e->has_opcode)
-            e->opcode = byte;
-        else if (e->n_literal < 2)
-            e->literal[e->n_literal++] = byte;
-        e->has_opcode = true;
-        e->literal_plus |= !strcmp(w + 2, "+i");
-        return true;
-    }
-    if (w[0] == '/') {
-        e->modrm = true;
-        e->ext = w[1] == 'r' ? ANY : (uint8_t)(w[1] - '0');
-        return true;
-    }
-    if (!strncmp(w, "reg=", 4))
-        e->reg = w[4];
-    else if (!strncmp(w, "rm=", 3))
-        e->rm = w[3];
-    else if (!strncmp(w, "v=", 2))
-        e->v = w[2];
-    else if (!strncmp(w, "i<", 2))
-        e->imm = IMM_8, e->imm_limit = (uint8_t)atoi(w + 2);
-    else
-        return parse_named(e, w);
-    return true;
-}
-
-static bool parse_row(struct encoding *e, const char *text)
-{
-    char copy[128], *rest = NULL;
-    snprintf(copy, sizeof copy, "%s", text);
-    *e = (struct encoding){.reg = 'g', .rm = 'g'};
-    for (char *w = strtok_r(copy, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
-        if (!parse_word(e, w)) {
-            fprintf(stderr, "template '%s': cannot read '%s'\n", text, w);
-            return false;
-        }
-    if (!e->v)
-        e->v = e->reg;
-    return true;
-}
-
-static bool add_family(const struct family *f)
-{
-    for (unsigned k = 0; k < f->count; k++) {
-        struct encoding e;
-        if (!parse_row(&e, f->rows[k].text))
-            return false;
-        bool other_mode = mode32 ? e.only64 || e.size == SIZE_64 : e.only32;
-        if (other_mode || !host_has(f->rows[k].need))
-            continue;
-        unsigned weight = f->rows[k].weight ? f->rows[k].weight : 1;
-        rows = realloc(rows, (n_rows + weight) * sizeof *rows);
-        if (!rows)
-            return false;
-        for (unsigned w = 0; w < weight; w++)
-            rows[n_rows++] = e;
-    }
-    return true;
-}
-
-bool gen_init(const char *family, bool legacy)
-{
-    mode32 = legacy;
-    for (const struct family *const *f = families; *f; f++)
-        if (!family || !strcmp(family, (*f)->name))
-            if (!add_family(*f))
-                return false;
-    if (!n_rows)
-        fprintf(stderr, "no family '%s'\n", family ? family : "");
-    return n_rows != 0;
 }
 
 /* --- building --- */
@@ -276,7 +67,7 @@ static void set_register(struct builder *b, unsigned reg, uint32_t v)
 static void set_register_signed(struct builder *b, unsigned reg, int32_t v)
 {
     struct seq_insn *i = new_insn(b);
-    if (!mode32)
+    if (!gen_mode32)
         put(i, reg >= 8 ? 0x49 : 0x48, 1);
     put(i, 0xc7, 1);
     put(i, 0xc0 | (reg & 7), 1);
@@ -305,7 +96,7 @@ static unsigned pick_register(struct builder *b, char kind)
         return rng_below(b->r, 8);
     unsigned reg;
     do
-        reg = rng_below(b->r, mode32 ? 8 : 16);
+        reg = rng_below(b->r, gen_mode32 ? 8 : 16);
     while (kind != 'x' && is_reserved(b, reg) && (reg == RSP_ || !rng_one_in(b->r, 64)));
     return reg;
 }
@@ -363,7 +154,7 @@ static void pick_memory(struct builder *b, struct operand *o, unsigned align, bo
     struct rng *r = b->r;
     unsigned base = rng_one_in(r, 12) ? RSP_ : b->base[rng_below(r, 2)];
     uint32_t near = rng_below(r, 1024) - 512;
-    unsigned form = align ? rng_below(r, 3) : rng_below(r, mode32 ? 7 : 9);
+    unsigned form = align ? rng_below(r, 3) : rng_below(r, gen_mode32 ? 7 : 9);
     o->mem = true;
     if (vsib) { /* index is filled in by the caller's register */
         use_base(o, base, near, 4);
@@ -411,7 +202,7 @@ static void pick_memory(struct builder *b, struct operand *o, unsigned align, bo
         use_absolute(o, rng_below(r, 1024), -1, 0);
         break;
     }
-    if (!o->rip && !mode32 && rng_one_in(r, 8))
+    if (!o->rip && !gen_mode32 && rng_one_in(r, 8))
         o->prefixes[o->n_prefixes++] = 0x67;
 }
 
@@ -428,11 +219,11 @@ static unsigned pick_size(struct rng *r, const struct encoding *e)
 {
     switch (e->size) {
     case SIZE_V:
-        return 2u << rng_below(r, mode32 ? 2 : 3);
+        return 2u << rng_below(r, gen_mode32 ? 2 : 3);
     case SIZE_W:
-        return mode32 ? 4 : 4u << rng_below(r, 2);
+        return gen_mode32 ? 4 : 4u << rng_below(r, 2);
     case SIZE_D64:
-        return rng_one_in(r, 6) ? 2 : mode32 ? 4 : 8;
+        return rng_one_in(r, 6) ? 2 : gen_mode32 ? 4 : 8;
     case SIZE_16:
         return 2;
     case SIZE_64:
@@ -447,7 +238,7 @@ static unsigned pick_size(struct rng *r, const struct encoding *e)
 static void prepare_string(struct builder *b, struct chosen *c)
 {
     struct rng *r = b->r;
-    c->gs = !mode32 && rng_one_in(r, 8);
+    c->gs = !gen_mode32 && rng_one_in(r, 8);
     uint32_t dst = random_pointer(r, 1), src = random_pointer(r, 1);
     if (rng_one_in(r, 3)) /* overlap */
         src = dst - 24 + rng_below(r, 48);
@@ -562,7 +353,7 @@ static void put_legacy(struct builder *b, struct seq_insn *i, const struct encod
                    (c->reg >= 8 && e->ext == ANY && e->modrm ? 4u : 0) | (c->rm.rex_x ? 2u : 0) |
                    (c->rm.rex_b ? 1u : 0);
     bool needless = (e->byte || e->rm == 'b') ? rng_one_in(b->r, 2) : rng_one_in(b->r, 20);
-    if (rex || (needless && !c->no_rex && !mode32))
+    if (rex || (needless && !c->no_rex && !gen_mode32))
         put(i, 0x40 | rex, 1);
     if (e->map)
         put(i, 0x0f, 1);
@@ -603,7 +394,7 @@ static void put_immediate(struct builder *b, struct seq_insn *i, const struct en
         put(i, v, c->size);
         break;
     case IMM_MOFFS:
-        put(i, random_pointer(r, 1), mode32 ? 4 : 8);
+        put(i, random_pointer(r, 1), gen_mode32 ? 4 : 8);
         break;
     default:
         break;
@@ -617,7 +408,7 @@ static void encode(struct builder *b, const struct encoding *e, const struct cho
         put(i, c->rm.prefixes[n], 1);
     if (c->gs)
         put(i, 0x65, 1);
-    if (e->setup == SETUP_STRING && !c->gs && !mode32 && rng_one_in(b->r, 8))
+    if (e->setup == SETUP_STRING && !c->gs && !gen_mode32 && rng_one_in(b->r, 8))
         put(i, 0x67, 1);
     if (e->lock && c->rm.mem && rng_one_in(b->r, 4))
         put(i, 0xf0, 1);
@@ -695,7 +486,8 @@ static uint64_t random_number(struct rng *r)
     }
 }
 
-/* Single or double precision with exponents that meet: zeros, denormals, infinities, NaNs, small whole numbers among them. */
+/* Single or double precision with exponents that meet: zeros, denormals, infinities, NaNs, small
+ * whole numbers among them. */
 static uint64_t random_float_bits(struct rng *r)
 {
     static const uint32_t f[] = {0, 0x80000000, 0x3f800000, 0x7f800000, 0xff800000, 0x7fc00000,
@@ -726,7 +518,8 @@ static uint64_t random_float_bits(struct rng *r)
 
 static void random_x87(struct rng *r, struct machine *m)
 {
-    m->fcw = (uint16_t)(0x7f | (rng_one_in(r, 2) ? 0x300 : rng_below(r, 4) << 8) | rng_below(r, 4) << 10);
+    m->fcw = (uint16_t)(0x7f | (rng_one_in(r, 2) ? 0x300 : rng_below(r, 4) << 8) |
+                        rng_below(r, 4) << 10);
     if ((m->fcw & 0x300) == 0x100)
         m->fcw |= 0x300;
     m->fsw = (uint16_t)(rng_below(r, 8) << 11 | (rng_next(r) & 0x4700));
@@ -752,18 +545,19 @@ static void random_state(struct builder *b, struct machine *m)
 {
     struct rng *r = b->r;
     for (unsigned n = 0; n < 16; n++)
-        m->gpr[n] = mode32 ? (uint32_t)random_number(r) : random_number(r);
+        m->gpr[n] = gen_mode32 ? (uint32_t)random_number(r) : random_number(r);
     for (unsigned n = 0; n < 2; n++)
         m->gpr[b->base[n]] = random_pointer(r, 64);
     int64_t index = (int64_t)rng_below(r, 128) - 64;
-    m->gpr[b->index] = mode32 ? (uint32_t)index : (uint64_t)index;
+    m->gpr[b->index] = gen_mode32 ? (uint32_t)index : (uint64_t)index;
     m->gpr[RSP_] = random_pointer(r, 16);
     m->rip = CODE_BASE;
     m->rflags = 0x202 | (rng_next(r) & 0x8d5) | (rng_one_in(r, 6) ? 0x400 : 0);
     for (unsigned n = 0; n < 16; n++)
         for (unsigned k = 0; k < 4; k++)
             m->ymm[n][k] = rng_one_in(r, 3) ? random_number(r) : random_float_bits(r);
-    m->mxcsr = 0x1f80 | rng_below(r, 4) << 13 | (rng_one_in(r, 4) ? 0x8000 : 0) | (rng_one_in(r, 4) ? 0x40 : 0);
+    m->mxcsr = 0x1f80 | rng_below(r, 4) << 13 | (rng_one_in(r, 4) ? 0x8000 : 0) |
+               (rng_one_in(r, 4) ? 0x40 : 0);
     random_x87(r, m);
     m->fault = -1;
     m->error = 0;
@@ -777,7 +571,7 @@ static void random_state(struct builder *b, struct machine *m)
 static void pick_pointers(struct builder *b)
 {
     static const uint8_t candidates[] = {RBX_, RBP_, RSI_, RDI_, 8, 9, 10, 11, 12, 13, 14, 15};
-    uint32_t n_candidates = mode32 ? 4 : sizeof candidates;
+    uint32_t n_candidates = gen_mode32 ? 4 : sizeof candidates;
     uint8_t picked[3];
     for (unsigned n = 0; n < 3;) {
         picked[n] = candidates[rng_below(b->r, n_candidates)];
@@ -795,7 +589,7 @@ void gen_case(struct rng *r, unsigned length, struct sequence *seq, struct machi
     seq->n = 0;
     pick_pointers(&b);
     for (unsigned n = 0; n < length && seq->n < SEQ_MAX - 8; n++)
-        gen_insn(&b, &rows[rng_below(r, n_rows)]);
+        gen_insn(&b, &gen_rows[rng_below(r, gen_n_rows)]);
     random_state(&b, start);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Random instruction sequences and random states to start them from. Everything follows from the random number
-// generator's state, so a seed tells the whole case.
+// Random instruction sequences and random states to start them from. Everything follows from the
+// random number generator's state, so a seed tells the whole case.
 #pragma once
 
 #include <stdbool.h>
@@ -63,13 +63,15 @@ struct machine {
 };
 
 /*
- * Parse all rows of the named family, or of all families (NULL), for 64- or 32-bit mode. False, with a message, when a row is
- * wrong or nothing is left.
+ * Parse all rows of the named family, or of all families (NULL), for 64- or 32-bit mode. False,
+ * with a message, when a row is wrong or nothing is left.
  */
 bool gen_init(const char *family, bool mode32);
 
-/* A sequence of `length` template instructions (and what prepares them) and a state to run it from. */
+/* A sequence of `length` template instructions (and what prepares them) and a state to run it from.
+ */
 void gen_case(struct rng *r, unsigned length, struct sequence *seq, struct machine *start);
 
-/* Bytes of the whole sequence as it lies at CODE_BASE; offsets[k] is where instruction k begins, offsets[n] the end. */
+/* Bytes of the whole sequence as it lies at CODE_BASE; offsets[k] is where instruction k begins,
+ * offsets[n] the end. */
 size_t seq_layout(const struct sequence *seq, uint8_t *out, uint16_t *offsets);

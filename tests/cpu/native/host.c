@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// All registers are loaded by hand, the code is jumped to, and its end jumps back to where all registers are saved. A fault
-// becomes a signal, whose handler changes nothing but where to go on: there, with the registers as the fault left them.
+// All registers are loaded by hand, the code is jumped to, and its end jumps back to where all
+// registers are saved. A fault becomes a signal, whose handler changes nothing but where to go on:
+// there, with the registers as the fault left them.
 #include "host.h"
 
 #include <asm/prctl.h>
@@ -158,7 +159,8 @@ static bool take_signals(void)
 
 static void *map_at(uint64_t at, uint64_t size, int prot)
 {
-    void *p = mmap((void *)at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    void *p =
+        mmap((void *)at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     return p == (void *)at ? p : NULL;
 }
 
@@ -173,9 +175,10 @@ bool host_init(bool mode32)
         fprintf(stderr, "the host has no AVX2\n");
         return false;
     }
-    bool mapped = map_at(SANDBOX_BASE - SANDBOX_GUARD, SANDBOX_SIZE + 2 * SANDBOX_GUARD, PROT_NONE) &&
-                  !mprotect((void *)SANDBOX_BASE, SANDBOX_SIZE, PROT_READ | PROT_WRITE) &&
-                  map_at(CODE_BASE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
+    bool mapped =
+        map_at(SANDBOX_BASE - SANDBOX_GUARD, SANDBOX_SIZE + 2 * SANDBOX_GUARD, PROT_NONE) &&
+        !mprotect((void *)SANDBOX_BASE, SANDBOX_SIZE, PROT_READ | PROT_WRITE) &&
+        map_at(CODE_BASE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
     if (!mapped || syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE) || !take_signals()) {
         perror("cannot prepare the host's side");
         return false;
@@ -205,7 +208,8 @@ static void load(const struct machine *m)
 static void save(struct machine *m)
 {
     memcpy(m->gpr, host_regs, sizeof m->gpr);
-    for (unsigned n = 0; host_entry.cs == CS32 && n < 16; n++) /* upper halves are undefined after 32-bit mode */
+    for (unsigned n = 0; host_entry.cs == CS32 && n < 16;
+         n++) /* upper halves are undefined after 32-bit mode */
         m->gpr[n] = (uint32_t)m->gpr[n];
     m->rflags = host_regs[16];
     m->fcw = host_fp.fcw;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The host CPU as a machine that runs a code sequence from a given state to its end or to its first fault.
+// The host CPU as a machine that runs a code sequence from a given state to its end or to its first
+// fault.
 #pragma once
 
 #include "gen.h"

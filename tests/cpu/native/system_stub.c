@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The least system part under which user-mode operations run: linear addresses are physical ones, RAM is all there is, anything else
-// is a page fault. So the comparison with the host CPU tests operations alone, not the MMU.
+// The least system part under which user-mode operations run: linear addresses are physical ones,
+// RAM is all there is, anything else is a page fault. So the comparison with the host CPU tests
+// operations alone, not the MMU.
 #include <stdlib.h>
 #include <string.h>
 
