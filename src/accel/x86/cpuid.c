@@ -56,6 +56,7 @@
 /* Leaf 0x80000021: LFENCE serialises, null selectors clear the base, no return speculation to
  * attack. */
 #define FE21_EAX (BIT(2) | BIT(6) | BIT(29))
+#define FE21_ECX (BIT(1) | BIT(2)) /* no transient scheduler attacks */
 
 /* State components: x87 and SSE in the 512 legacy bytes, 64 of header, AVX behind. */
 #define XSAVE_LEGACY_AND_HEADER 576u
@@ -266,6 +267,7 @@ static void extended(const struct x86_cpu *cpu, uint32_t leaf, uint32_t sub, uin
         break;
     case 0x80000021:
         r[EAX] = FE21_EAX;
+        r[ECX] = FE21_ECX;
         break;
     }
 }

@@ -62,10 +62,7 @@ MMX(pminub) MMX(pmaxub) MMX(pminsw) MMX(pmaxsw) MMX(pand) MMX(pandn) MMX(por) MM
 MMX_SSSE3(pmaddubsw) MMX_SSSE3(pmulhrsw) MMX_SSSE3(psignb) MMX_SSSE3(psignw) MMX_SSSE3(psignd)
 MMX_SSSE3_UNARY(pabsb) MMX_SSSE3_UNARY(pabsw) MMX_SSSE3_UNARY(pabsd)
 
-/*
- * The low ones read four bytes of memory; the high ones are in the upper half of what the twin of the low one
- * makes.
- */
+/* The low ones read four bytes of memory; their twins make the result of the high ones too. */
 #define MMX_UNPACK(size)                                                                           \
     LANE_ASM(punpckl##size, "punpckl" #size)                                                       \
     VEC_INLINE __m128i lane_punpckh##size(__m128i a, __m128i b)                                    \
@@ -77,7 +74,7 @@ MMX_SSSE3_UNARY(pabsb) MMX_SSSE3_UNARY(pabsw) MMX_SSSE3_UNARY(pabsd)
     OP_MMX(punpckh##size, 0, 8)
 MMX_UNPACK(bw) MMX_UNPACK(wd) MMX_UNPACK(dq)
 
-/* Those whose low result is from the destination, the high one from the source: both in one register. */
+/* Low results come from the destination, high ones from the source: both in one register. */
 #define MMX_JOINED(name, feature)                                                                  \
     LANE_ASM(joined_##name, #name)                                                                 \
     VEC_INLINE __m128i lane_##name(__m128i a, __m128i b)                                           \

@@ -7,8 +7,7 @@
 #include "ops.h"
 #include "x87.h"
 
-/* --- memory operands of ten bytes: two accesses where the second cannot fault after the first ---
- */
+/* --- ten bytes of memory: two accesses where the second cannot fault after the first --- */
 
 static void read_m80(struct x86_cpu *cpu, const struct insn *i, struct x87_reg *r)
 {

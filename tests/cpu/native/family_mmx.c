@@ -4,21 +4,11 @@
 // family_vec.c.
 #include "template.h"
 
-#define MMX(op)                                                                                    \
-    {                                                                                              \
-        "0F " op " /r reg=f rm=f"                                                                  \
-    }
-#define MMX38(op)                                                                                  \
-    {                                                                                              \
-        "0F38 " op " /r reg=f rm=f"                                                                \
-    }
-#define MMX_SHIFT(op, ext)                                                                         \
-    {"0F " op " /" ext " r rm=f ib"},                                                              \
-    {                                                                                              \
-        "0F " op " /" ext " r rm=f i<70>", 0, 2                                                    \
-    }
-
 // clang-format off
+#define MMX(op) {"0F " op " /r reg=f rm=f"}
+#define MMX38(op) {"0F38 " op " /r reg=f rm=f"}
+#define MMX_SHIFT(op, ext) {"0F " op " /" ext " r rm=f ib"}, {"0F " op " /" ext " r rm=f i<70>", 0, 2}
+
 static const struct insn_template rows[] = {
     MMX("60"), MMX("61"), MMX("62"), MMX("63"), MMX("64"), MMX("65"), MMX("66"), MMX("67"),
     MMX("68"), MMX("69"), MMX("6A"),
