@@ -310,7 +310,7 @@ static int add_e820(struct fw_cfg *fw, const struct fw_cfg_config *cfg, struct e
     for (unsigned i = 0; i < cfg->ne820; i++) {
         uint8_t *entry = table + (size_t)i * ENTRY_BYTES;
         store_le64(entry, cfg->e820[i].base);
-        store_le64(entry + 8, cfg->e820[i].len);
+        store_le64(entry + 8, cfg->e820[i].size);
         store_le32(entry + 16, cfg->e820[i].type);
     }
     int ret = fw_cfg_add_file(fw, "etc/e820", table, (size_t)cfg->ne820 * ENTRY_BYTES, err);

@@ -12,21 +12,14 @@
 #include "device.h"
 #include "err.h"
 #include "gmem.h"
-
-/* Entries of etc/e820; types as in ACPI's INT 15h E820h. */
-enum { E820_RAM = 1, E820_RESERVED = 2 };
-
-struct fw_cfg_e820 {
-    uint64_t base, len;
-    uint32_t type;
-};
+#include "memmap.h"
 
 struct fw_cfg_config {
     struct bus *pio;
     struct gmem *gmem;
     unsigned ncpus;
     uint64_t ram_size;              /* bytes */
-    const struct fw_cfg_e820 *e820; /* ne820 of them, copied */
+    const struct memmap_entry *e820; /* ne820 of them, copied */
     unsigned ne820;
 };
 

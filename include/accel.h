@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The engine seam. An engine runs vCPUs and tells what it could not do itself as a neutral vm_exit; devices, loaders and board
-// never learn which engine it is. One flat const table per engine, chosen from an explicit list in src/accel/accel.c.
+// The engine seam. An engine runs vCPUs and tells what it could not do itself as a neutral vm_exit;
+// devices, loaders and board never learn which engine it is. One flat const table per engine,
+// chosen from an explicit list in src/accel/accel.c.
 #pragma once
 
 #include <pthread.h>
@@ -35,7 +36,8 @@ enum exit_kind {
     EXIT_KINDS,
 };
 
-/* Why run() came back. Pointers are valid until the next run(). Reads are answered by writing through `data`. */
+/* Why run() came back. Pointers are valid until the next run(). Reads are answered by writing
+ * through `data`. */
 struct vm_exit {
     enum exit_kind kind;
     union {
@@ -71,12 +73,14 @@ struct accel_ops {
     /* Engine-side half of a vCPU, as after power-on. v->id and v->accel are set. */
     int (*vcpu_init)(struct vcpu *v, struct err *err);
     void (*vcpu_fini)(struct vcpu *v);
-    /* All vCPUs and interrupt controllers as after power-on. All vCPUs are stopped; devices were reset before. */
+    /* All vCPUs and interrupt controllers as after power-on. All vCPUs are stopped; devices were
+     * reset before. */
     int (*reset)(struct accel *a, struct err *err);
-    /* Run until something needs the VMM. Fills *out; engine errors are EXIT_FAIL, never a return code. Own thread. */
+    /* Run until something needs the VMM. Fills *out; engine errors are EXIT_FAIL, never a return
+     * code. Own thread. */
     void (*run)(struct vcpu *v, struct vm_exit *out);
-    /* Make the run() under way, or else the next one, return soon with EXIT_INTR. Any thread; async-signal-safe.
-     * What the vCPU should see must be stored before the kick. */
+    /* Make the run() under way, or else the next one, return soon with EXIT_INTR. Any thread;
+     * async-signal-safe. What the vCPU should see must be stored before the kick. */
     void (*kick)(struct vcpu *v);
     /* vCPU stopped, or its own thread between runs. */
     int (*get_state)(struct vcpu *v, struct cpu_state *out, struct err *err);
@@ -96,9 +100,9 @@ struct accel {
     struct clock *clock;
     void (*io)(void *opaque, struct vcpu *v, struct vm_exit *exit);
     void *io_opaque;
-    struct vcpu *vcpus;       /* nvcpus of them, ids 0 up; owned by the machine */
+    struct vcpu *vcpus; /* nvcpus of them, ids 0 up; owned by the machine */
     unsigned nvcpus;
-    struct intc *intc;        /* set by vm_init of engines with IRQCHIP */
+    struct intc *intc;              /* set by vm_init of engines with IRQCHIP */
     struct switchboard switchboard; /* set by vm_init of engines with DOORBELLS */
     void *priv;
 };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Character backends: where a serial port's bytes come from and go to (terminal, file, pty, nowhere).
-// A backend never blocks the caller. Bytes move when the device asks; the backend only says when asking is worth it.
-// Input that the device has no room for stays in the backend, which then stops reading from its own source: nothing is lost.
-// Thread: chr_read, chr_write and the client's calls under the device lock; fd work on the event loop.
+// Character backends: where a serial port's bytes come from and go to (terminal, file, pty,
+// nowhere). A backend never blocks the caller. Bytes move when the device asks; the backend only
+// says when asking is worth it. Input that the device has no room for stays in the backend, which
+// then stops reading from its own source: nothing is lost. Thread: chr_read, chr_write and the
+// client's calls under the device lock; fd work on the event loop.
 #pragma once
 
 #include <stddef.h>
@@ -18,9 +19,9 @@ struct chr;
 
 /* What a backend tells its device. Called under the device lock (through the event queue). */
 struct chr_client {
-    void (*readable)(void *self);    /* bytes wait */
-    void (*writable)(void *self);    /* a chr_write that was cut short may go on */
-    void (*break_seen)(void *self);  /* the user asked for a serial break; may be NULL */
+    void (*readable)(void *self);   /* bytes wait */
+    void (*writable)(void *self);   /* a chr_write that was cut short may go on */
+    void (*break_seen)(void *self); /* the user asked for a serial break; may be NULL */
     void *self;
 };
 
@@ -56,13 +57,15 @@ struct chr_env {
 };
 
 /*
- * Open a backend from a `-serial` value: stdio, file:PATH, pty, none (null is the same). Unknown names list the known ones.
- * The terminal is put in raw mode by tty_raw(), later, so that set-up errors still print well.
+ * Open a backend from a `-serial` value: stdio, file:PATH, pty, none (null is the same). Unknown
+ * names list the known ones. The terminal is put in raw mode by tty_raw(), later, so that set-up
+ * errors still print well.
  */
 struct chr *chr_open(const char *spec, const struct chr_env *env, struct err *err);
 void chr_close(struct chr *chr); /* NULL is allowed */
 
-/* Put the terminal on stdin, if it is one, in raw mode; registered so that every way out of the process restores it. */
+/* Put the terminal on stdin, if it is one, in raw mode; registered so that every way out of the
+ * process restores it. */
 int tty_raw(struct err *err);
 
 /* Restore the terminal; async-signal-safe; nothing happens when it is not raw. */

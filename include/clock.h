@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Guest time. Devices read time and set timers here and nowhere else, so that the same device runs on host time, on
-// counted instructions, or on time that a test steps by hand.
-// Times are nanoseconds of guest time since the machine was made; 2^64 ns is 584 years.
-// Thread: under the device lock; clock_now_ns of a host clock from any thread.
+// Guest time. Devices read time and set timers here and nowhere else, so that the same device runs
+// on host time, on counted instructions, or on time that a test steps by hand. Times are
+// nanoseconds of guest time since the machine was made; 2^64 ns is 584 years. Thread: under the
+// device lock; clock_now_ns of a host clock from any thread.
 #pragma once
 
 #include <stdbool.h>
@@ -31,9 +31,10 @@ struct clock {
     const struct clock_ops *ops;
     struct timer *timers;
     uint64_t armings; /* timer_arm calls so far */
-    uint64_t base_ns;      /* host clock: host time that is guest time 0; stepped: the time itself */
+    uint64_t base_ns; /* host clock: host time that is guest time 0; stepped: the time itself */
     uint64_t wall_base_ns; /* stepped: UTC at guest time 0 */
-    void (*rearmed)(void *opaque, uint64_t deadline_ns); /* host clock: tell the event loop; UINT64_MAX = none */
+    void (*rearmed)(void *opaque,
+                    uint64_t deadline_ns); /* host clock: tell the event loop; UINT64_MAX = none */
     void *opaque;
 };
 
@@ -59,7 +60,8 @@ static inline uint64_t clock_wall_ns(const struct clock *clock)
     return clock->ops->wall_ns(clock);
 }
 
-/* Fire what is due now, in deadline order. A timer that re-arms itself in the past fires once per call, not for ever. */
+/* Fire what is due now, in deadline order. A timer that re-arms itself in the past fires once per
+ * call, not for ever. */
 void clock_fire_due(struct clock *clock);
 
 /* The earliest deadline, or CLOCK_NEVER. */
@@ -67,7 +69,7 @@ uint64_t clock_next_deadline_ns(const struct clock *clock);
 
 void timer_init(struct timer *timer, struct clock *clock, void (*fire)(void *self), void *self);
 
-/* Fire once at deadline_ns (a past one: as soon as possible). An armed timer moves. Periodic devices re-arm from their own
- * deadline, not from now, so that they do not drift. */
+/* Fire once at deadline_ns (a past one: as soon as possible). An armed timer moves. Periodic
+ * devices re-arm from their own deadline, not from now, so that they do not drift. */
 void timer_arm(struct timer *timer, uint64_t deadline_ns);
 void timer_cancel(struct timer *timer);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Doorbells: guest writes that mean only "look at your queue". An engine that can (KVM's ioeventfd) takes the write without
-// an exit to user space and posts the event instead; otherwise the write arrives at the device's region as any other, and the
-// device rings itself. Both ways end in the same `ring`.
-// Thread: add and remove under the device lock; ring runs under the device lock.
+// Doorbells: guest writes that mean only "look at your queue". An engine that can (KVM's ioeventfd)
+// takes the write without an exit to user space and posts the event instead; otherwise the write
+// arrives at the device's region as any other, and the device rings itself. Both ways end in the
+// same `ring`. Thread: add and remove under the device lock; ring runs under the device lock.
 #pragma once
 
 #include <stdbool.h>
@@ -14,8 +14,8 @@
 struct doorbell {
     bool pio;
     uint64_t addr;
-    unsigned len;      /* bytes of the matching write; 0: any */
-    bool match;        /* only writes of `value` */
+    unsigned len; /* bytes of the matching write; 0: any */
+    bool match;   /* only writes of `value` */
     uint64_t value;
     struct event event; /* event_init'ed by the owner: fire = ring */
     void *shortcut;     /* the switchboard's, while added */

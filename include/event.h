@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The one way in for the outside world. Whatever is not a function of guest state (a byte typed, a disk completion, a
-// doorbell's eventfd) is posted here by the thread that saw it and delivered to the device by whoever runs the queue,
-// in order, under the device lock. A recorder has one place to stand, and devices stay single-threaded.
+// The one way in for the outside world. Whatever is not a function of guest state (a byte typed, a
+// disk completion, a doorbell's eventfd) is posted here by the thread that saw it and delivered to
+// the device by whoever runs the queue, in order, under the device lock. A recorder has one place
+// to stand, and devices stay single-threaded.
 #pragma once
 
 #include <pthread.h>
@@ -11,7 +12,8 @@
 
 struct event_queue;
 
-/* Embedded in its source; posting one that is already queued changes nothing, so a source keeps its own data. */
+/* Embedded in its source; posting one that is already queued changes nothing, so a source keeps its
+ * own data. */
 struct event {
     struct event_queue *queue;
     struct event *next;
@@ -31,7 +33,8 @@ struct event_queue {
 void event_queue_init(struct event_queue *q, void (*wake)(void *opaque), void *opaque);
 void event_queue_fini(struct event_queue *q);
 
-/* Deliver everything posted so far, in order. Device lock held. Events posted meanwhile wait for the next call. Returns how many. */
+/* Deliver everything posted so far, in order. Device lock held. Events posted meanwhile wait for
+ * the next call. Returns how many. */
 unsigned event_queue_run(struct event_queue *q);
 
 void event_init(struct event *ev, struct event_queue *q, void (*fire)(void *self), void *self);

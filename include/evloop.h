@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The event loop: epoll over the file descriptors of the outside world. Handlers run on the loop's thread without the device
-// lock, do host I/O only, and post events (event.h) for what devices must hear.
+// The event loop: epoll over the file descriptors of the outside world. Handlers run on the loop's
+// thread without the device lock, do host I/O only, and post events (event.h) for what devices must
+// hear.
 #pragma once
 
 #include <stdatomic.h>

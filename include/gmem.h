@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Guest RAM: a few memslots of host memory, found by guest-physical address. Loaders, devices and software engines reach
-// guest memory through these functions only; each checks that the whole range is RAM, so DMA can never hit a device.
-// Thread: the slot list is fixed once vCPUs run; contents are shared with the guest, which may change them at any moment, so
-// copy once and check the copy.
+// Guest RAM: a few memslots of host memory, found by guest-physical address. Loaders, devices and
+// software engines reach guest memory through these functions only; each checks that the whole
+// range is RAM, so DMA can never hit a device. Thread: the slot list is fixed once vCPUs run;
+// contents are shared with the guest, which may change them at any moment, so copy once and check
+// the copy.
 #pragma once
 
 #include <stdbool.h>
@@ -27,21 +28,24 @@ struct gmem {
     struct ram_slot slots[GMEM_MAX_SLOTS]; /* ascending, disjoint */
     void *map;                             /* one reservation holds all slots */
     uint64_t map_size;
-    uint64_t size;                         /* bytes of RAM in all slots */
+    uint64_t size; /* bytes of RAM in all slots */
 
-    /* Told of every write that did not come from a vCPU, for engines that cache decoded code. May be NULL. */
+    /* Told of every write that did not come from a vCPU, for engines that cache decoded code. May
+     * be NULL. */
     void (*wrote)(void *opaque, gpa_t gpa, uint64_t len);
     void *wrote_opaque;
 };
 
 /*
- * Reserve `size` bytes of RAM (a multiple of 4 KiB): up to `hole_start` from address 0, the rest from `hole_end` up. Memory is
- * demand-zero and not reserved in swap; a size the host could never back is refused. Owner: the caller, gmem_fini frees.
+ * Reserve `size` bytes of RAM (a multiple of 4 KiB): up to `hole_start` from address 0, the rest
+ * from `hole_end` up. Memory is demand-zero and not reserved in swap; a size the host could never
+ * back is refused. Owner: the caller, gmem_fini frees.
  */
 int gmem_init(struct gmem *gm, uint64_t size, gpa_t hole_start, gpa_t hole_end, struct err *err);
 void gmem_fini(struct gmem *gm);
 
-/* Host address of [gpa, gpa+len), or NULL unless the whole range lies in one slot. len 0 gives NULL. */
+/* Host address of [gpa, gpa+len), or NULL unless the whole range lies in one slot. len 0 gives
+ * NULL. */
 uint8_t *gmem_ptr(const struct gmem *gm, gpa_t gpa, uint64_t len);
 
 /* Copy out of or into RAM; -EFAULT, and nothing copied, unless the whole range is RAM. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Diagnostics on stderr (or the -D file). Warnings always show; topics show when `-d` names them. Guest misbehaviour
-// is rate-limited, so that a hostile guest cannot fill a disk with our words. Lines that nobody takes are dropped after a
-// moment: no reader of ours can hold up the machine.
+// Diagnostics on stderr (or the -D file). Warnings always show; topics show when `-d` names them.
+// Guest misbehaviour is rate-limited, so that a hostile guest cannot fill a disk with our words.
+// Lines that nobody takes are dropped after a moment: no reader of ours can hold up the machine.
 // Thread: all functions from any thread, never from a signal handler.
 #pragma once
 
@@ -24,7 +24,8 @@ enum log_topic {
 /* Names in enum order; NULL-terminated. */
 extern const char *const log_topic_names[];
 
-/* Turn on a comma-separated list of topics ("all", "none" and "help" are words too; help returns 1 after printing). */
+/* Turn on a comma-separated list of topics ("all", "none" and "help" are words too; help returns 1
+ * after printing). */
 int log_enable(const char *list, struct err *err);
 
 /* Send everything to a file instead of stderr. */
@@ -42,7 +43,8 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Why the run ended, where that is not what was asked for: one line, always on stderr. */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Something the guest did wrong: counted always, shown under LOG_GUEST, at most 20 lines a second. */
+/* Something the guest did wrong: counted always, shown under LOG_GUEST, at most 20 lines a second.
+ */
 void log_guest(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* How many times log_guest was called. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The guest-physical memory map as boot protocols and fw_cfg tell it: RAM and reserved ranges by layout.h. Types are those of INT 15h E820h
-// (ACPI 6.4, section 15), which the other protocols share.
+// The guest-physical memory map as boot protocols and fw_cfg tell it: RAM and reserved ranges by
+// layout.h. Types are those of INT 15h E820h (ACPI 6.4, section 15), which the other protocols
+// share.
 #pragma once
 
 #include <stdint.h>

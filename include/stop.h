@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Why a machine stops, and the exit status of each cause (docs/exit-codes.md). Devices and engines only request; the machine
-// decides (a reset request restarts the guest unless -no-reboot).
+// Why a machine stops, and the exit status of each cause (docs/exit-codes.md). Devices and engines
+// only request; the machine decides (a reset request restarts the guest unless -no-reboot).
 #pragma once
 
 #include <stdint.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The bus: see include/bus.h. Regions lie in an array sorted by base; lookup is a binary search. An access is served in
-// pieces, each inside one region (or outside all) and of a width that the region takes.
+// The bus: see include/bus.h. Regions lie in an array sorted by base; lookup is a binary search. An
+// access is served in pieces, each inside one region (or outside all) and of a width that the
+// region takes.
 #include "bus.h"
 
 #include <errno.h>
@@ -32,8 +33,8 @@ static int check_range(const struct bus *bus, const struct region *r, struct err
 {
     uint64_t last = r->base + (r->len - 1);
     if (!r->len || last < r->base || (bus->space && last >= bus->space))
-        return err_set(err, EINVAL, "%s bus: region '%s' at %#llx, length %#llx, does not fit", bus->name,
-                       r->name, (unsigned long long)r->base, (unsigned long long)r->len);
+        return err_set(err, EINVAL, "%s bus: region '%s' at %#llx, length %#llx, does not fit",
+                       bus->name, r->name, (unsigned long long)r->base, (unsigned long long)r->len);
     return 0;
 }
 
@@ -51,12 +52,15 @@ int bus_add(struct bus *bus, struct region *region, struct err *err)
     if (at) {
         const struct region *below = bus->regions[at - 1];
         if (below->base + (below->len - 1) >= region->base)
-            return err_set(err, EEXIST, "%s bus: region '%s' (%#llx, length %#llx) overlaps '%s' (%#llx, length %#llx)",
-                           bus->name, region->name, (unsigned long long)region->base,
-                           (unsigned long long)region->len, below->name,
-                           (unsigned long long)below->base, (unsigned long long)below->len);
+            return err_set(
+                err, EEXIST,
+                "%s bus: region '%s' (%#llx, length %#llx) overlaps '%s' (%#llx, length %#llx)",
+                bus->name, region->name, (unsigned long long)region->base,
+                (unsigned long long)region->len, below->name, (unsigned long long)below->base,
+                (unsigned long long)below->len);
     }
-    memmove(&bus->regions[at + 1], &bus->regions[at], (bus->nregions - at) * sizeof bus->regions[0]);
+    memmove(&bus->regions[at + 1], &bus->regions[at],
+            (bus->nregions - at) * sizeof bus->regions[0]);
     bus->regions[at] = region;
     bus->nregions++;
     return 0;
@@ -89,14 +93,16 @@ static bool straddles(uint64_t off, unsigned size, unsigned min)
     return size < min && off / min != (off + size - 1) / min;
 }
 
-/* The next piece of an access: at most `left` bytes at addr, within one region and of a width that it takes. */
+/* The next piece of an access: at most `left` bytes at addr, within one region and of a width that
+ * it takes. */
 static unsigned piece_size(const struct region *r, uint64_t addr, unsigned left)
 {
     unsigned size = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
     if (!r)
         return 1;
     uint64_t off = addr - r->base;
-    while (size > 1 && (size > r->ops->max || size > r->len - off || straddles(off, size, r->ops->min)))
+    while (size > 1 &&
+           (size > r->ops->max || size > r->len - off || straddles(off, size, r->ops->min)))
         size /= 2;
     return size;
 }
@@ -133,7 +139,8 @@ uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned size)
     return val;
 }
 
-static void write_piece(struct bus *bus, struct region *r, uint64_t off, unsigned size, uint64_t val)
+static void write_piece(struct bus *bus, struct region *r, uint64_t off, unsigned size,
+                        uint64_t val)
 {
     r->writes++;
     if (size < r->ops->min) {
@@ -170,7 +177,8 @@ void bus_read_string(struct bus *bus, uint64_t addr, unsigned size, unsigned cou
     }
 }
 
-void bus_write_string(struct bus *bus, uint64_t addr, unsigned size, unsigned count, const void *buf)
+void bus_write_string(struct bus *bus, uint64_t addr, unsigned size, unsigned count,
+                      const void *buf)
 {
     const uint8_t *p = buf;
     for (unsigned i = 0; i < count; i++, p += size) {

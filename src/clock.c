@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Guest time and its timers: see include/clock.h. A machine has a dozen timers, so a sorted list is the whole structure.
+// Guest time and its timers: see include/clock.h. A machine has a dozen timers, so a sorted list is
+// the whole structure.
 #include "clock.h"
 
 #include <stddef.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the VMM does for each kind of exit: one handler a kind, in a table. Device access happens here, under the device lock.
+// What the VMM does for each kind of exit: one handler a kind, in a table. Device access happens
+// here, under the device lock.
 #include <string.h>
 
 #include "log.h"
@@ -55,8 +56,8 @@ static void on_fail(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
 }
 
 static void (*const handlers[EXIT_KINDS])(struct vm *, struct vcpu *, struct vm_exit *) = {
-    [EXIT_PIO] = on_pio,           [EXIT_MMIO] = on_mmio, [EXIT_SHUTDOWN] = on_shutdown,
-    [EXIT_INTR] = on_intr,         [EXIT_FAIL] = on_fail,
+    [EXIT_PIO] = on_pio,   [EXIT_MMIO] = on_mmio, [EXIT_SHUTDOWN] = on_shutdown,
+    [EXIT_INTR] = on_intr, [EXIT_FAIL] = on_fail,
 };
 
 void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit)

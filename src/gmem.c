@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Guest RAM: see include/gmem.h. One anonymous reservation, cut into the slots below and above the hole.
+// Guest RAM: see include/gmem.h. One anonymous reservation, cut into the slots below and above the
+// hole.
 #include "gmem.h"
 
 #include <errno.h>
@@ -25,9 +26,10 @@ static int check_host_memory(uint64_t size, struct err *err)
         return 0;
     uint64_t have = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
     if (size > have)
-        return err_set(err, ENOMEM,
-                       "-m: guest RAM of %llu MiB exceeds this host's memory and swap (%llu MiB); give less",
-                       (unsigned long long)(size >> 20), (unsigned long long)(have >> 20));
+        return err_set(
+            err, ENOMEM,
+            "-m: guest RAM of %llu MiB exceeds this host's memory and swap (%llu MiB); give less",
+            (unsigned long long)(size >> 20), (unsigned long long)(have >> 20));
     return 0;
 }
 
@@ -45,7 +47,8 @@ int gmem_init(struct gmem *gm, uint64_t size, gpa_t hole_start, gpa_t hole_end, 
                              (unsigned long long)(size >> 20));
     gm->map = map;
 
-    /* Huge pages save most of the faults and half of nested paging's walks; they need equal alignment on both sides. */
+    /* Huge pages save most of the faults and half of nested paging's walks; they need equal
+     * alignment on both sides. */
     uint8_t *ram = (uint8_t *)align_up((uintptr_t)map, HUGE_PAGE);
     madvise(ram, size, MADV_HUGEPAGE);
 

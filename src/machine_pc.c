@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The board: one explicit array of everything that is soldered on, in order of creation. A row says when its part is there and how it is
-// made; wires (ports, interrupt lines, clock, backends) are handed over here and nowhere else. Addresses come from layout.h.
+// The board: one explicit array of everything that is soldered on, in order of creation. A row says
+// when its part is there and how it is made; wires (ports, interrupt lines, clock, backends) are
+// handed over here and nowhere else. Addresses come from layout.h.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -137,7 +138,8 @@ static int make_pci_host(struct vm *vm, struct err *err)
     return own(vm, vm->pci ? pci_host_device(vm->pci) : NULL);
 }
 
-/* Put a virtio device on the bus that the user chose. The transport owns it from here, also when this fails. */
+/* Put a virtio device on the bus that the user chose. The transport owns it from here, also when
+ * this fails. */
 static int plug_virtio(struct vm *vm, struct virtio *vd, enum virtio_bus bus, struct err *err)
 {
     const struct switchboard *sb = &vm->accel.switchboard;
@@ -170,17 +172,13 @@ static int make_disks(struct vm *vm, struct err *err)
 static int make_fw_cfg(struct vm *vm, struct err *err)
 {
     struct memmap_entry map[MEMMAP_MAX];
-    struct fw_cfg_e820 e820[MEMMAP_MAX];
-    unsigned n = memmap_make(vm->cfg->ram_size, map);
-    for (unsigned i = 0; i < n; i++)
-        e820[i] = (struct fw_cfg_e820){map[i].base, map[i].size, map[i].type};
     const struct fw_cfg_config cfg = {
         .pio = &vm->pio,
         .gmem = &vm->gmem,
         .ncpus = vm->cfg->smp,
         .ram_size = vm->cfg->ram_size,
-        .e820 = e820,
-        .ne820 = n,
+        .e820 = map,
+        .ne820 = memmap_make(vm->cfg->ram_size, map),
     };
     struct fw_cfg *fw = fw_cfg_create(&cfg, err);
     return own(vm, fw ? fw_cfg_device(fw) : NULL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// From argv to exit status: parse, build, run, clean up. The only place that prints errors and leaves the process.
+// From argv to exit status: parse, build, run, clean up. The only place that prints errors and
+// leaves the process.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,19 +26,22 @@ static int fill_standard_fds(struct err *err)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
-            return err_set_errno(err, errno, "descriptor %d is closed, and /dev/null cannot be opened", fd);
+            return err_set_errno(err, errno,
+                                 "descriptor %d is closed, and /dev/null cannot be opened", fd);
     }
     return 0;
 }
 
-/* A reader that went away or a file-size limit is an error of one write, not the end of the guest. */
+/* A reader that went away or a file-size limit is an error of one write, not the end of the guest.
+ */
 static void ignore_write_signals(void)
 {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }
 
-/* What an informational option printed must have arrived; a reader that took what it wanted and left is content. */
+/* What an informational option printed must have arrived; a reader that took what it wanted and
+ * left is content. */
 static int close_output(int status)
 {
     struct err err = {0};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The totals that `-d exits` prints when the machine ends: exits to user space by kind, and the accesses behind them by region.
+// The totals that `-d exits` prints when the machine ends: exits to user space by kind, and the
+// accesses behind them by region.
 #include <inttypes.h>
 
 #include "log.h"
@@ -16,8 +17,8 @@ static void report_bus(const struct bus *bus)
     for (unsigned i = 0; i < bus->nregions; i++) {
         const struct region *r = bus->regions[i];
         if (r->reads || r->writes)
-            log_msg(LOG_EXITS, "%s %#" PRIx64 " %s: %" PRIu64 " reads, %" PRIu64 " writes", bus->name,
-                    r->base, r->name, r->reads, r->writes);
+            log_msg(LOG_EXITS, "%s %#" PRIx64 " %s: %" PRIu64 " reads, %" PRIu64 " writes",
+                    bus->name, r->base, r->name, r->reads, r->writes);
     }
     log_msg(LOG_EXITS, "%s unclaimed: %" PRIu64 " byte reads, %" PRIu64 " byte writes", bus->name,
             bus->unclaimed_reads, bus->unclaimed_writes);

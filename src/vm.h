@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One virtual machine: everything that the configuration made, and its life from creation to exit status.
-// Private to src/: devices, loaders and engines never see it.
+// One virtual machine: everything that the configuration made, and its life from creation to exit
+// status. Private to src/: devices, loaders and engines never see it.
 #pragma once
 
 #include <pthread.h>
@@ -45,7 +45,7 @@ struct vm {
     struct fd_watch timer_watch, signal_watch, timeout_watch;
 
     struct accel accel;
-    struct vcpu *vcpus;           /* cfg->smp of them; none without a CPU */
+    struct vcpu *vcpus; /* cfg->smp of them; none without a CPU */
     struct boot_plan plan;
 
     /* Backends, closed after the devices that use them. */
@@ -53,7 +53,7 @@ struct vm {
     struct block *blocks[CONFIG_MAX_DISKS];
 
     /* The board's (machine_pc.c). */
-    struct device *devices;       /* newest first, which is the order of teardown */
+    struct device *devices; /* newest first, which is the order of teardown */
     struct pci_host *pci;
     struct reset_port reset_port;
     unsigned nvirtio_mmio;
@@ -63,27 +63,28 @@ struct vm {
     unsigned nthreads, parked;
     pthread_mutex_t gate_lock;
     pthread_cond_t gate_opened, all_parked;
-    atomic_bool hold;             /* vCPUs go to the gate and wait there */
-    atomic_bool leaving;          /* ... and end */
+    atomic_bool hold;    /* vCPUs go to the gate and wait there */
+    atomic_bool leaving; /* ... and end */
 
-    atomic_uint stop;             /* 0 while running; else cause | code << 8; see vm_claim_stop */
-    uint64_t start_ns;
+    atomic_uint stop; /* 0 while running; else cause | code << 8; see vm_claim_stop */
     bool pidfile_made;
 };
 
 /*
- * Build the machine. Order: engine and VM, RAM, buses, board array, boot plan, vCPUs; failures unwind backwards through vm_destroy.
+ * Build the machine. Order: engine and VM, RAM, buses, board array, boot plan, vCPUs; failures
+ * unwind backwards through vm_destroy.
  */
 int vm_create(struct vm *vm, const struct config *cfg, struct err *err);
 
-/* Boot and serve until something ends the machine. Returns the exit status; on set-up failure -errno and err. */
+/* Boot and serve until something ends the machine. Returns the exit status; on set-up failure
+ * -errno and err. */
 int vm_run(struct vm *vm, struct err *err);
 
 void vm_destroy(struct vm *vm);
 
 /*
- * Any thread. The first request wins, but for a pending restart, which gives way to an end from outside (signal, user, timeout): these
- * come once. True when this one won.
+ * Any thread. The first request wins, but for a pending restart, which gives way to an end from
+ * outside (signal, user, timeout): these come once. True when this one won.
  */
 bool vm_claim_stop(struct vm *vm, enum stop_cause cause, unsigned code);
 
@@ -91,19 +92,36 @@ bool vm_claim_stop(struct vm *vm, enum stop_cause cause, unsigned code);
 void vm_request_stop(void *opaque, enum stop_cause cause, unsigned code);
 struct stop_sink vm_stop_sink(struct vm *vm);
 
-/* vcpu.c: the threads. Created at the gate (paused). */
-int vcpus_start(struct vm *vm, struct err *err);
-void vcpus_hold(struct vm *vm);     /* ask all to come to the gate; any thread; does not wait */
+bool stop_is_restart(const struct vm *vm, unsigned stop);
+
+static inline enum stop_cause stop_cause_of(unsigned stop)
+{
+    return stop & 0xff;
+}
+
+/* gate.c */
+bool gate_pass(struct vm *vm);  /* on a vCPU's thread: wait while held; false when it should end */
+void vcpus_hold(struct vm *vm); /* ask all to come to the gate; any thread; does not wait */
 void vcpus_wait_held(struct vm *vm); /* wait until all are there; not on a vCPU thread */
 void vcpus_release(struct vm *vm);
-void vcpus_end(struct vm *vm);      /* hold, end, join */
+void gate_open_to_leave(struct vm *vm);
+
+/* vcpu.c: the threads. Created at the gate (paused). */
+int vcpus_start(struct vm *vm, struct err *err);
+void vcpus_end(struct vm *vm); /* hold, end, join */
+
+/* watch.c */
+int watches_open(struct vm *vm, struct err *err); /* the event loop, timers, -timeout */
+int watch_signals(struct vm *vm, struct err *err);
+void watches_close(struct vm *vm);
 
 /* exit.c: answer one exit. On the vCPU's thread. */
 void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit);
 
 /* machine_pc.c */
 int machine_create(struct vm *vm, struct err *err);
-int machine_write_tables(struct vm *vm, struct err *err); /* firmware tables into guest RAM, at each boot */
+int machine_write_tables(struct vm *vm,
+                         struct err *err); /* firmware tables into guest RAM, at each boot */
 void machine_reset(struct vm *vm);
 void machine_destroy(struct vm *vm);
 

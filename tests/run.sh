@@ -51,6 +51,7 @@ done
 suite lint tests/lint.sh
 suite cli tests/cli/run.sh ./minivmm
 suite guests tests/guest/run.sh ./minivmm
+suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
 suite boot tests/boot/run.sh ./minivmm
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The engine without a CPU: the whole board is there, no instruction ever runs. Device tests drive the buses of such a machine
-// by hand and watch its interrupt controller, which only remembers.
+// The engine without a CPU: the whole board is there, no instruction ever runs. Device tests drive
+// the buses of such a machine by hand and watch its interrupt controller, which only remembers.
 #include "src/accel/none.h"
 
 #include <stddef.h>

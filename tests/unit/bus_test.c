@@ -171,7 +171,8 @@ START_TEST(bus_add_when_full_is_an_error)
     static struct region many[BUS_MAX_REGIONS];
     int rc = 0;
     for (unsigned i = 0; i < BUS_MAX_REGIONS; i++) {
-        many[i] = (struct region){.name = "m", .base = 0x1000 + i, .len = 1, .ops = &any_ops, .self = &ram};
+        many[i] = (struct region){
+            .name = "m", .base = 0x1000 + i, .len = 1, .ops = &any_ops, .self = &ram};
         rc = bus_add(&bus, &many[i], &err);
     }
     ck_assert_int_lt(rc, 0);

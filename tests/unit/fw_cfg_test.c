@@ -19,10 +19,10 @@ static struct gmem gm;
 static struct fw_cfg *fw;
 static struct err err;
 
-static const struct fw_cfg_e820 e820[] = {
-    {0, 0x9fc00, E820_RAM},
-    {0xa0000, 0x60000, E820_RESERVED},
-    {0x100000000ull, GIB(5), E820_RAM},
+static const struct memmap_entry e820[] = {
+    {0, 0x9fc00, MEMMAP_RAM},
+    {0xa0000, 0x60000, MEMMAP_RESERVED},
+    {0x100000000ull, GIB(5), MEMMAP_RAM},
 };
 
 static void setup(void)
@@ -180,7 +180,7 @@ START_TEST(e820_is_a_file)
     item_read(key, table, sizeof table);
     for (unsigned i = 0; i < ARRAY_LEN(e820); i++) {
         ck_assert_uint_eq(load_le64(table + i * 20), e820[i].base);
-        ck_assert_uint_eq(load_le64(table + i * 20 + 8), e820[i].len);
+        ck_assert_uint_eq(load_le64(table + i * 20 + 8), e820[i].size);
         ck_assert_uint_eq(load_le32(table + i * 20 + 16), e820[i].type);
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The KVM engine: opening /dev/kvm, checking what it can do, creating the VM and its memslots.
-// KVM API sections 4.1 to 4.5 and 4.35 (KVM_SET_USER_MEMORY_REGION). Interrupts, vCPUs, state, CPUID and doorbells have files of
-// their own beside this one.
+// KVM API sections 4.1 to 4.5 and 4.35 (KVM_SET_USER_MEMORY_REGION). Interrupts, vCPUs, state,
+// CPUID and doorbells have files of their own beside this one.
 #include "src/accel/kvm/kvm.h"
 
 #include <errno.h>
@@ -20,10 +20,10 @@ static const struct {
     int cap;
     const char *name;
 } needed_caps[] = {
-    {KVM_CAP_USER_MEMORY, "user memory"},   {KVM_CAP_IRQCHIP, "in-kernel irqchip"},
-    {KVM_CAP_IRQ_ROUTING, "irq routing"},   {KVM_CAP_IRQFD, "irqfd"},
-    {KVM_CAP_IOEVENTFD, "ioeventfd"},       {KVM_CAP_SIGNAL_MSI, "signal MSI"},
-    {KVM_CAP_EXT_CPUID, "extended CPUID"},  {KVM_CAP_MP_STATE, "MP state"},
+    {KVM_CAP_USER_MEMORY, "user memory"},       {KVM_CAP_IRQCHIP, "in-kernel irqchip"},
+    {KVM_CAP_IRQ_ROUTING, "irq routing"},       {KVM_CAP_IRQFD, "irqfd"},
+    {KVM_CAP_IOEVENTFD, "ioeventfd"},           {KVM_CAP_SIGNAL_MSI, "signal MSI"},
+    {KVM_CAP_EXT_CPUID, "extended CPUID"},      {KVM_CAP_MP_STATE, "MP state"},
     {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
 };
 
@@ -41,9 +41,10 @@ static int open_kvm(struct err *err)
     case ENOENT:
     case ENXIO:
     case ENODEV:
-        return err_set(err, errno,
-                       "-accel kvm: no usable /dev/kvm: enable virtualization in the firmware and load "
-                       "kvm-intel or kvm-amd");
+        return err_set(
+            err, errno,
+            "-accel kvm: no usable /dev/kvm: enable virtualization in the firmware and load "
+            "kvm-intel or kvm-amd");
     case EACCES:
     case EPERM:
         return err_set(err, errno,
@@ -62,7 +63,8 @@ static int check_api(int fd, struct err *err)
                        KVM_API_VERSION);
     for (unsigned i = 0; i < ARRAY_LEN(needed_caps); i++) {
         if (ioctl_long(fd, KVM_CHECK_EXTENSION, (unsigned long)needed_caps[i].cap) <= 0)
-            return err_set(err, ENOTSUP, "-accel kvm: this kernel's KVM lacks %s; Linux 4.12 or newer has it",
+            return err_set(err, ENOTSUP,
+                           "-accel kvm: this kernel's KVM lacks %s; Linux 4.12 or newer has it",
                            needed_caps[i].name);
     }
     return 0;
@@ -96,7 +98,8 @@ static int add_memslots(const struct kvm_vm *kvm, const struct gmem *gm, struct 
     return 0;
 }
 
-/* The VM proper. Pages for Intel's real-mode emulation must be named before the first vCPU exists. */
+/* The VM proper. Pages for Intel's real-mode emulation must be named before the first vCPU exists.
+ */
 static int create_vm(struct kvm_vm *kvm, const struct gmem *gm, struct err *err)
 {
     kvm->vm_fd = ioctl_long(kvm->sys_fd, KVM_CREATE_VM, 0);
@@ -170,8 +173,8 @@ static int kvm_vm_init(struct accel *a, struct err *err)
 }
 
 /*
- * A fresh VM is the only state that is power-on state in every register that this or a later kernel knows of, so a reset makes one:
- * the same steps as at the start, around the same guest RAM.
+ * A fresh VM is the only state that is power-on state in every register that this or a later kernel
+ * knows of, so a reset makes one: the same steps as at the start, around the same guest RAM.
  */
 static int kvm_reset(struct accel *a, struct err *err)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Doorbells through ioeventfd (KVM API section 4.59): the kernel swallows the guest's write and signals an eventfd, which the event
-// loop turns into the doorbell's event.
+// Doorbells through ioeventfd (KVM API section 4.59): the kernel swallows the guest's write and
+// signals an eventfd, which the event loop turns into the doorbell's event.
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -12,8 +12,9 @@
 #include "util.h"
 
 /*
- * The event loop's side of one doorbell. A guest can take its doorbells down on a vCPU thread while the loop's thread is in bell_ready, so
- * these live, eventfd included, until the VM ends, and are used again. A late bell_ready then at worst rings once for nothing.
+ * The event loop's side of one doorbell. A guest can take its doorbells down on a vCPU thread while
+ * the loop's thread is in bell_ready, so these live, eventfd included, until the VM ends, and are
+ * used again. A late bell_ready then at worst rings once for nothing.
  */
 struct kvm_bell {
     struct kvm_bell *next;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One ioctl, as all of the KVM engine issues them: signals that have nothing to do with it do not make it fail.
+// One ioctl, as all of the KVM engine issues them: signals that have nothing to do with it do not
+// make it fail.
 #include <errno.h>
 #include <sys/ioctl.h>
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Interrupts through the in-kernel controllers: GSI lines (KVM_IRQ_LINE), messages (KVM_SIGNAL_MSI), and irqfds for MSI-X vectors, so
-// that an interrupt is one write to an eventfd. KVM API sections 4.25, 4.52 (KVM_SET_GSI_ROUTING), 4.71, 4.75 (KVM_IRQFD).
+// Interrupts through the in-kernel controllers: GSI lines (KVM_IRQ_LINE), messages
+// (KVM_SIGNAL_MSI), and irqfds for MSI-X vectors, so that an interrupt is one write to an eventfd.
+// KVM API sections 4.25, 4.52 (KVM_SET_GSI_ROUTING), 4.71, 4.75 (KVM_IRQFD).
 //
-// Routes are those of a PC: GSI 0-15 reach the 8259 pins of the same number and, but for GSI 2 (the cascade), the IOAPIC pins; ISA
-// interrupt 0 is wired to IOAPIC pin 2, which the MADT tells the guest. GSIs from 24 up are ours for MSI routes.
+// Routes are those of a PC: GSI 0-15 reach the 8259 pins of the same number and, but for GSI 2 (the
+// cascade), the IOAPIC pins; ISA interrupt 0 is wired to IOAPIC pin 2, which the MADT tells the
+// guest. GSIs from 24 up are ours for MSI routes.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,8 +173,8 @@ int kvm_irq_reset(struct accel *a, struct err *err)
 int kvm_irq_init(struct accel *a, struct err *err)
 {
     struct kvm_vm *kvm = a->priv;
-    kvm->routes = calloc(1, sizeof *kvm->routes + (KVM_PIN_ROUTES + KVM_MSI_ROUTES) *
-                                                      sizeof kvm->routes->entries[0]);
+    kvm->routes = calloc(1, sizeof *kvm->routes +
+                                (KVM_PIN_ROUTES + KVM_MSI_ROUTES) * sizeof kvm->routes->entries[0]);
     if (!kvm->routes)
         return err_set(err, ENOMEM, "-accel kvm: out of memory");
     kvm->intc.ops = &kvm_intc_ops;

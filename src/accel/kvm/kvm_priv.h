@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the KVM engine's files share: the VM and vCPU handles, and one function group per file. Interface: Documentation/virt/
-// kvm/api.rst of the Linux kernel, called "KVM API" below.
+// What the KVM engine's files share: the VM and vCPU handles, and one function group per file.
+// Interface: Documentation/virt/ kvm/api.rst of the Linux kernel, called "KVM API" below.
 #pragma once
 
 #include <linux/kvm.h>
@@ -23,12 +23,12 @@ struct kvm_bell;
 
 struct kvm_vm {
     int sys_fd, vm_fd;
-    size_t run_size;           /* bytes of a vCPU's run page */
-    bool doorbell_any_len;     /* KVM_CAP_IOEVENTFD_ANY_LENGTH */
-    bool tsc_deadline;         /* KVM_CAP_TSC_DEADLINE_TIMER */
-    struct kvm_cpuid2 *cpuid;  /* what vCPUs are offered, but for their own ids */
+    size_t run_size;          /* bytes of a vCPU's run page */
+    bool doorbell_any_len;    /* KVM_CAP_IOEVENTFD_ANY_LENGTH */
+    bool tsc_deadline;        /* KVM_CAP_TSC_DEADLINE_TIMER */
+    struct kvm_cpuid2 *cpuid; /* what vCPUs are offered, but for their own ids */
     struct intc intc;
-    struct kvm_bell *bells;    /* kvm_doorbell.c */
+    struct kvm_bell *bells; /* kvm_doorbell.c */
     struct evloop *loop;
     bool msi_gsi_used[KVM_MSI_ROUTES];
     struct kvm_irq_routing *routes; /* pins first, then one entry per bound MSI */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// A KVM vCPU: creation, KVM_RUN and the translation of its exit reasons, kicks (KVM API sections 4.10, 5 and 6).
+// A KVM vCPU: creation, KVM_RUN and the translation of its exit reasons, kicks (KVM API
+// sections 4.10, 5 and 6).
 //
-// A kick stores immediate_exit in the shared run page, then signals the thread: the signal ends a KVM_RUN under way, the flag ends the next
-// one at once. kvm_vcpu_run clears the flag once, after KVM_RUN came back with EINTR, and its caller looks at its requests after that; as
-// requests are stored before the kick, none is lost. Both sides store one thing and then load another, so both stores must be full
-// barriers. The signal handler has nothing to do.
+// A kick stores immediate_exit in the shared run page, then signals the thread: the signal ends a
+// KVM_RUN under way, the flag ends the next one at once. kvm_vcpu_run clears the flag once, after
+// KVM_RUN came back with EINTR, and its caller looks at its requests after that; as requests are
+// stored before the kick, none is lost. Both sides store one thing and then load another, so both
+// stores must be full barriers. The signal handler has nothing to do.
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>

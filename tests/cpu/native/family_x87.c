@@ -4,20 +4,12 @@
 // compared. FLDCW and FLDENV unmask exceptions at random, so that some sequences end in #MF.
 #include "template.h"
 
-#define MEM8(op)                                                                                   \
-    {op " /0 m"}, {op " /1 m"}, {op " /2 m"}, {op " /3 m"}, {op " /4 m"}, {op " /5 m"},            \
-        {op " /6 m"},                                                                              \
-    {                                                                                              \
-        op " /7 m"                                                                                 \
-    }
-#define REG8(op)                                                                                   \
-    {op " C0+i"}, {op " C8+i"}, {op " D0+i"}, {op " D8+i"}, {op " E0+i"}, {op " E8+i"},            \
-        {op " F0+i"},                                                                              \
-    {                                                                                              \
-        op " F8+i"                                                                                 \
-    }
-
 // clang-format off
+#define MEM8(op) {op " /0 m"}, {op " /1 m"}, {op " /2 m"}, {op " /3 m"}, {op " /4 m"}, \
+    {op " /5 m"}, {op " /6 m"}, {op " /7 m"}
+#define REG8(op) {op " C0+i"}, {op " C8+i"}, {op " D0+i"}, {op " D8+i"}, {op " E0+i"}, \
+    {op " E8+i"}, {op " F0+i"}, {op " F8+i"}
+
 static const struct insn_template rows[] = {
     MEM8("D8"), REG8("D8"),
     MEM8("DC"), REG8("DC"),

@@ -2,9 +2,11 @@
 //
 // The life of a machine: set-up in order, boot, the serving loop, restart, the end. See src/vm.h.
 //
-// Order of set-up: boot plan → event loop and clock → RAM → engine and VM → board (buses, devices, backends) → vCPUs → boot (RAM contents,
-// firmware tables, registers) → signals → threads at the gate → raw terminal → go. A reset repeats from "boot" after resetting devices and
-// engine. Until its signals are the event loop's, the process dies of them as any other would: there is nothing to put back yet.
+// Order of set-up: boot plan → event loop and clock → RAM → engine and VM → board (buses, devices,
+// backends) → vCPUs → boot (RAM contents, firmware tables, registers) → signals → threads at the
+// gate → raw terminal → go. A reset repeats from "boot" after resetting devices and engine. Until
+// its signals are the event loop's, the process dies of them as any other would: there is nothing
+// to put back yet.
 #include "src/vm.h"
 
 #include <errno.h>
@@ -12,168 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "devices/chr/tty.h"
 #include "layout.h"
 #include "log.h"
 #include "util.h"
-
-/* --- requests to stop --- */
-
-static enum stop_cause stop_cause_of(unsigned stop)
-{
-    return stop & 0xff;
-}
-
-static bool is_restart(const struct vm *vm, unsigned stop)
-{
-    return stop_cause_of(stop) == STOP_RESET && !vm->cfg->no_reboot;
-}
-
-static bool from_outside(enum stop_cause cause)
-{
-    return cause == STOP_SIGNAL || cause == STOP_QUIT || cause == STOP_TIMEOUT;
-}
-
-bool vm_claim_stop(struct vm *vm, enum stop_cause cause, unsigned code)
-{
-    unsigned now = 0;
-    while (!atomic_compare_exchange_weak(&vm->stop, &now, (unsigned)cause | code << 8)) {
-        if (now && !(is_restart(vm, now) && from_outside(cause)))
-            return false;
-    }
-    vcpus_hold(vm);
-    evloop_wake(&vm->loop);
-    return true;
-}
-
-void vm_request_stop(void *opaque, enum stop_cause cause, unsigned code)
-{
-    vm_claim_stop(opaque, cause, code);
-}
-
-struct stop_sink vm_stop_sink(struct vm *vm)
-{
-    return (struct stop_sink){vm_request_stop, vm};
-}
-
-/* --- time and signals of the event loop --- */
-
-static struct itimerspec absolute_time(uint64_t ns)
-{
-    return (struct itimerspec){
-        .it_value = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)},
-    };
-}
-
-/* The clock's earliest deadline moved: the timerfd follows. Under the device lock, on any thread. */
-static void on_rearm(void *opaque, uint64_t deadline_ns)
-{
-    struct vm *vm = opaque;
-    struct itimerspec when = {0};
-    if (deadline_ns != CLOCK_NEVER)
-        when = absolute_time(vm->clock.base_ns + deadline_ns);
-    timerfd_settime(vm->timer_watch.fd, TFD_TIMER_ABSTIME, &when, NULL);
-}
-
-/* Due timers fire in vm_run's loop, after any wake-up. */
-static void on_timer(void *self, uint32_t events)
-{
-    (void)events;
-    struct vm *vm = self;
-    uint64_t n;
-    if (read(vm->timer_watch.fd, &n, sizeof n) < 0)
-        return; /* re-armed meanwhile */
-}
-
-static void on_timeout(void *self, uint32_t events)
-{
-    (void)events;
-    vm_request_stop(self, STOP_TIMEOUT, 0);
-}
-
-static void on_signal(void *self, uint32_t events)
-{
-    (void)events;
-    struct vm *vm = self;
-    struct signalfd_siginfo info;
-    if (read(vm->signal_watch.fd, &info, sizeof info) != sizeof info)
-        return;
-    switch (info.ssi_signo) {
-    case SIGTSTP:
-        tty_lend();
-        raise(SIGSTOP);
-        break;
-    case SIGCONT: /* whoever was in front meanwhile may have changed the modes, also after a SIGSTOP */
-        tty_raw_again();
-        break;
-    default:
-        vm_request_stop(vm, STOP_SIGNAL, info.ssi_signo);
-        break;
-    }
-}
-
-static int add_watch(struct vm *vm, struct fd_watch *w, int fd, void (*ready)(void *, uint32_t),
-                     const char *what, struct err *err)
-{
-    *w = (struct fd_watch){.fd = fd, .events = EPOLLIN, .ready = ready, .self = vm};
-    int rc = fd < 0 ? -errno : evloop_add(&vm->loop, w);
-    if (rc && fd >= 0)
-        close(fd);
-    return rc ? err_set_errno(err, -rc, "create the %s", what) : 0;
-}
-
-/* Signals that whoever started us ignores (nohup, a script's background) stay ignored; blocking would bring them back. */
-static int watch_signals(struct vm *vm, struct err *err)
-{
-    static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT};
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
-        struct sigaction old;
-        if (!sigaction(ours[i], NULL, &old) && old.sa_handler != SIG_IGN)
-            sigaddset(&set, ours[i]);
-    }
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return add_watch(vm, &vm->signal_watch, fd, on_signal, "signal descriptor", err);
-}
-
-static int watch_timeout(struct vm *vm, struct err *err)
-{
-    if (!vm->cfg->timeout_s)
-        return 0;
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    int rc = add_watch(vm, &vm->timeout_watch, fd, on_timeout, "-timeout timer", err);
-    struct itimerspec when = {.it_value.tv_sec = vm->cfg->timeout_s};
-    if (!rc)
-        timerfd_settime(fd, 0, &when, NULL);
-    return rc;
-}
-
-static void wake_loop(void *opaque)
-{
-    struct vm *vm = opaque;
-    evloop_wake(&vm->loop);
-}
-
-static int init_loop(struct vm *vm, struct err *err)
-{
-    int rc = evloop_init(&vm->loop, err);
-    if (rc)
-        return rc;
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    rc = add_watch(vm, &vm->timer_watch, fd, on_timer, "guest timer", err);
-    if (!rc)
-        rc = watch_timeout(vm, err);
-    clock_init_host(&vm->clock, on_rearm, vm);
-    return rc;
-}
 
 /* --- engine --- */
 
@@ -263,6 +110,12 @@ static int plan_boot(struct vm *vm, struct err *err)
     return boot_plan_make(&req, &vm->plan, err);
 }
 
+static void wake_loop(void *opaque)
+{
+    struct vm *vm = opaque;
+    evloop_wake(&vm->loop);
+}
+
 int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
 {
     *vm = (struct vm){.cfg = cfg, .loop = {.epoll_fd = -1, .wake_fd = -1}};
@@ -276,7 +129,7 @@ int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
 
     int rc = plan_boot(vm, err);
     if (!rc)
-        rc = init_loop(vm, err);
+        rc = watches_open(vm, err);
     if (!rc)
         rc = gmem_init(&vm->gmem, cfg->ram_size, RAM_HOLE_START, RAM_HOLE_END, err);
     if (!rc)
@@ -299,7 +152,8 @@ static int boot(struct vm *vm, struct err *err)
     return rc;
 }
 
-/* The guest asked for a reset: power-on state everywhere, then boot again. vCPUs are at the gate. */
+/* The guest asked for a reset: power-on state everywhere, then boot again. vCPUs are at the gate.
+ */
 static int restart(struct vm *vm, struct err *err)
 {
     pthread_mutex_lock(&vm->lock);
@@ -319,7 +173,8 @@ static int write_pidfile(struct vm *vm, struct err *err)
     if (!f)
         return err_set_errno(err, errno, "-pidfile: create '%s'", path);
     struct stat st;
-    vm->pidfile_made = !fstat(fileno(f), &st) && S_ISREG(st.st_mode); /* /dev/null is not ours to unlink */
+    vm->pidfile_made =
+        !fstat(fileno(f), &st) && S_ISREG(st.st_mode); /* /dev/null is not ours to unlink */
     fprintf(f, "%d\n", (int)getpid());
     if (fclose(f))
         return err_set_errno(err, errno, "-pidfile: write '%s'", path);
@@ -344,7 +199,7 @@ static int serve(struct vm *vm, struct err *err)
         while (!atomic_load(&vm->stop))
             serve_once(vm);
         unsigned stop = atomic_load(&vm->stop);
-        if (!is_restart(vm, stop))
+        if (!stop_is_restart(vm, stop))
             return 0;
         vcpus_hold(vm);
         vcpus_wait_held(vm);
@@ -402,14 +257,6 @@ int vm_run(struct vm *vm, struct err *err)
 
 /* --- the end --- */
 
-static void close_watch(struct vm *vm, struct fd_watch *w)
-{
-    if (!w->added)
-        return;
-    evloop_remove(&vm->loop, w);
-    close(w->fd);
-}
-
 void vm_destroy(struct vm *vm)
 {
     vcpus_end(vm);
@@ -423,9 +270,7 @@ void vm_destroy(struct vm *vm)
         vm->accel.ops->vm_fini(&vm->accel);
     gmem_fini(&vm->gmem);
     boot_plan_free(&vm->plan);
-    close_watch(vm, &vm->timeout_watch);
-    close_watch(vm, &vm->signal_watch);
-    close_watch(vm, &vm->timer_watch);
+    watches_close(vm);
     event_queue_fini(&vm->events);
     evloop_fini(&vm->loop);
     if (vm->pidfile_made)
