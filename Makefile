@@ -10,7 +10,7 @@ CC ?= gcc
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)")
 B := build
-PKGS := libelf liburing liblz4 libzstd zlib liblzma
+PKGS := libelf liburing liblz4 libzstd zlib liblzma jansson
 WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wpointer-arith -Wcast-qual -Wundef
 CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE
@@ -25,6 +25,9 @@ SRC := $(wildcard src/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.
 OBJ := $(SRC:%.c=$(B)/%.o)
 LIB_OBJ := $(filter-out $(B)/src/main.o,$(OBJ))
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+# Archives, so that a test may put a part of its own in the place of a real one.
+LIB := $(B)/libminivmm.a
+TESTLIB := $(B)/libtest.a
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
 .PHONY: all clean check check-asan deps run bench docs fuzz unit guests
@@ -41,11 +44,25 @@ $(B)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB_OBJ) $(LIB_OBJ)
+$(LIB): $(LIB_OBJ)
+$(TESTLIB): $(TESTLIB_OBJ)
+$(LIB) $(TESTLIB):
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
+$(B)/tests/unit/x86_decode_test: LDLIBS += -lZydis
+
 unit: $(UNIT)
+
+# The x86 core against the host's CPU; with a system part of its own (system_stub.c).
+NATIVE_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/cpu/native/*.c))
+$(B)/tests/cpu/native/compare: $(NATIVE_OBJ) $(TESTLIB) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lZydis $(LDLIBS)
 
 # --- small guests: <topic>_real.S, <topic>_protected.c, <topic>_long.c ---
 GS := guest-images/small
@@ -101,7 +118,7 @@ run: deps
 	@$(MAKE) --no-print-directory minivmm
 	@guest-images/linux/run $(ARGS)
 
-check: minivmm guests unit
+check: minivmm guests unit $(B)/tests/cpu/native/compare
 	@tests/run.sh $(B)
 
 # The unit tests under the address and undefined-behaviour sanitizers, in a build folder of their own.
@@ -120,10 +137,12 @@ bench: minivmm guests
 	@tests/bench/boot.sh
 
 # --- fuzzers: build/fuzz/<name>_fuzz, clang's libFuzzer with the address and undefined-behaviour sanitizers ---
+FUZZ_TO ?= $(B)/fuzz
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
-fuzz: $(FUZZ)
-$(B)/fuzz/%: tests/fuzz/%.c $(SRC)
-	@mkdir -p $(@D)
+fuzz:
+	@$(MAKE) --no-print-directory B=$(B)/fuzz/obj CC=clang CFLAGS="-O1 -g" FUZZ_TO=$(B)/fuzz \
+	    SANITIZE=-fsanitize=fuzzer-no-link,address,undefined $(FUZZ)
+$(FUZZ_TO)/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(TESTLIB) $(LIB)
 	$(call say,FUZZ,$@)
-	$(Q)clang $(CPPFLAGS) -std=gnu17 -O1 -g -pthread -fsanitize=fuzzer,address,undefined -o $@ $< $(filter-out src/main.c,$(SRC)) \
-	    $(shell pkg-config --libs $(PKGS))
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+$(FUZZ_TO)/decode_fuzz: LDLIBS += -lZydis

@@ -34,8 +34,9 @@ struct config {
     unsigned ndisks;
     uint64_t ram_size; /* bytes, whole pages */
     unsigned smp;
-    const char *accels[CONFIG_MAX_ACCELS]; /* in order of preference, no name twice */
+    const char *accels[CONFIG_MAX_ACCELS]; /* in order of preference, no name twice; or "auto" */
     unsigned naccels;
+    bool accel_probe; /* refuse an engine that the probe found unfit for the kernel */
     const char *serials[CONFIG_MAX_SERIALS]; /* COM1, COM2, for chr_open; NULL: not there */
     bool debug_exit;
     uint16_t debug_exit_port, debug_exit_size;

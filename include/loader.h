@@ -75,6 +75,7 @@ struct boot_segment {
 struct payload; /* loader/payload.h */
 
 struct boot_plan {
+    bool linux_entry;   /* entered as Linux is, so most likely a whole Linux */
     const char *format; /* "bzImage", "bzImage unpacked, PVH", "ELF, PVH", … */
     unsigned nsegments;
     struct boot_segment segments[BOOT_MAX_SEGMENTS];

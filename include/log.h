@@ -24,8 +24,8 @@ enum log_topic {
 /* Names in enum order; NULL-terminated. */
 extern const char *const log_topic_names[];
 
-/* Turn on a comma-separated list of topics ("all", "none" and "help" are words too; help returns 1
- * after printing). */
+/* Turn on a comma-separated list of topics ("all", "none" and "help" are words too; none turns off
+ * notices as well; help returns 1 after printing). */
 int log_enable(const char *list, struct err *err);
 
 /* Send everything to a file instead of stderr. */
@@ -39,6 +39,9 @@ void log_msg(enum log_topic topic, const char *fmt, ...) __attribute__((format(p
 
 /* One warning line, always shown. */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* What minivmm decided by itself: one line, shown unless -d none. */
+void log_notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Why the run ended, where that is not what was asked for: one line, always on stderr. */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

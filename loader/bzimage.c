@@ -179,6 +179,7 @@ static int plan_packed(const struct boot_request *req, struct boot_plan *plan,
     struct initrd_place initrd;
 
     plan->format = "bzImage";
+    plan->linux_entry = true;
     int ret = plan_add(plan, req->ram_size, &code, err);
     if (ret == 0 && room.mem_size)
         ret = plan_add(plan, req->ram_size, &room, err);
@@ -245,6 +246,7 @@ static int plan_unpacked(const struct boot_request *req, struct boot_plan *plan,
     };
     plan->format = image->has_pvh ? "bzImage unpacked by the host, PVH entry"
                                   : "bzImage unpacked by the host, Linux 64-bit entry";
+    plan->linux_entry = true;
     log_msg(LOG_BOOT, "unpacking %s payload on the host: no KASLR", payload_format(plan->payload));
     return elf_finish(req, plan, image, &linux_info, err);
 }

@@ -298,6 +298,7 @@ int elf_plan(const struct boot_request *req, struct boot_plan *plan,
     if (!image.has_pvh && !image.entry_gpa)
         return err_set(err, ENOEXEC, "kernel '%s': ELF entry 0x%" PRIx64 " is in no segment",
                        req->kernel, image.entry);
+    plan->linux_entry = true;
     plan->format = image.has_pvh ? "ELF, PVH entry" : "ELF, Linux 64-bit entry";
     ret = elf_add_segments(req, plan, &input, &image, err);
     if (ret < 0)

@@ -61,11 +61,13 @@ static const struct opt_row rows[] = {
              "Default 512M (QEMU's is 128M, too small for many kernels)."},
     {.name = "smp", .metavar = "[cpus=]N[,KEY=N]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
      .parse = config_set_smp, .keys = smp_keys, .help = "CPUs, from 1 to 255 (default 1)."},
-    {.name = "accel", .metavar = "NAME[:NAME]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
-     .parse = config_add_accels,
+    {.name = "accel", .metavar = "NAME[:NAME]...[,probe=off]", .group = GROUP_MACHINE,
+     .kind = OPT_CALL, .parse = config_set_accel, .keys = accel_keys,
      .help = "The engine that runs the CPUs; of several, also by repeating the option, the first "
-             "that works (default kvm). kvm needs /dev/kvm; none has no CPU at all and is for "
-             "tests of devices."},
+             "that works. auto (the default) takes kvm where it works right and fast, else interp, "
+             "and says so; minivmm probe shows what was measured. kvm needs /dev/kvm and never gives "
+             "way to another engine; interp works anywhere; none has no CPU at all and is for tests "
+             "of devices."},
     {.name = "enable-kvm", .group = GROUP_MACHINE, .kind = OPT_CALL, .parse = config_enable_kvm,
      .help = "The same as -accel kvm."},
     {.name = "machine", .metavar = "[type=]TYPE[,accel=NAME[:NAME]...]", .group = GROUP_MACHINE,
@@ -105,7 +107,7 @@ static const struct opt_row rows[] = {
      .parse = set_name, .help = "A name for the guest; the process shows it as its own in ps and top."},
 
     {.name = "d", .metavar = "TOPIC[,TOPIC]...", .group = GROUP_TELL, .kind = OPT_CALL,
-     .parse = set_log_items, .help = "Log these topics; -d help lists them."},
+     .parse = set_log_items, .help = "Log these topics; -d help lists them. -d none: not even the engine that was chosen."},
     {.name = "D", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
      .offset = FIELD(log_file), .help = "Log to a file instead of standard error."},
     {.name = "n", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = offsetof(struct cmdline, print),
@@ -126,6 +128,7 @@ static int print_help(void *target, const char *value, struct err *err)
 {
     (void)target, (void)value, (void)err;
     printf("Usage: minivmm -kernel FILE [OPTION]...\n"
+           "       minivmm probe [--json]\n"
            "Boots a kernel in a virtual machine, with its console on this terminal.\n\n");
     opt_print_help(&table, stdout);
     return OPT_STOP;
@@ -269,7 +272,7 @@ static int resolve(struct cmdline *cl, struct err *err)
     if (!cl->nserials)
         cfg->serials[0] = "stdio";
     if (!cfg->naccels)
-        cfg->accels[cfg->naccels++] = "kvm";
+        cfg->accels[cfg->naccels++] = "auto";
     int rc = config_resolve_disks(cl, err);
     if (!rc && !cfg->append)
         rc = default_append(cfg, err);
@@ -279,7 +282,7 @@ static int resolve(struct cmdline *cl, struct err *err)
 int config_parse(struct config *cfg, int argc, char **argv, enum config_outcome *outcome,
                  struct err *err)
 {
-    struct cmdline cl = {.cfg = {.ram_size = RAM_DEFAULT, .smp = 1}};
+    struct cmdline cl = {.cfg = {.ram_size = RAM_DEFAULT, .smp = 1, .accel_probe = true}};
     *outcome = CONFIG_STOP;
     int rc = opt_parse(&table, &cl, argc, argv, err);
     if (!rc)

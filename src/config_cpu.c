@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "accel.h"
+#include "src/accel/choose.h"
 #include "src/config_parse.h"
 #include "util.h"
 
@@ -93,22 +94,23 @@ int config_set_smp(void *target, const char *value, struct err *err)
 
 static int add_accel(struct config *cfg, const char *name, struct err *err)
 {
-    const struct accel_ops *ops = accel_find(OPT_QUOTE(name), err);
-    if (!ops)
+    if (strcmp(name, CHOOSE_AUTO) && !accel_find(OPT_QUOTE(name), err))
         return -EINVAL;
     for (unsigned i = 0; i < cfg->naccels; i++) {
-        if (!strcmp(cfg->accels[i], ops->name))
+        if (!strcmp(cfg->accels[i], name))
             return 0;
     }
     if (cfg->naccels == CONFIG_MAX_ACCELS)
         return err_set(err, EINVAL, "-accel: more than %d engines", CONFIG_MAX_ACCELS);
-    cfg->accels[cfg->naccels++] = ops->name;
+    cfg->accels[cfg->naccels++] = name;
     return 0;
 }
 
 static void print_accels(void)
 {
     printf("-accel takes these engines, with ':' between to try one after the other:\n");
+    printf("  %-8s the first of these that has a CPU and works right and fast on this host\n",
+           CHOOSE_AUTO);
     for (const struct accel_ops *const *ops = accel_list; *ops; ops++)
         printf("  %-8s %s\n", (*ops)->name, (*ops)->help);
 }
@@ -132,6 +134,24 @@ int config_add_accels(void *target, const char *value, struct err *err)
         value += len + more;
     }
     return 0;
+}
+
+static const struct opt_row accel_rows[] = {
+    {.name = "engine", .metavar = "NAME[:NAME]...", .kind = OPT_CALL, .parse = config_add_accels,
+     .help = "The engines to try, in this order; -accel help lists them."},
+    {.name = "probe", .kind = OPT_FLAG, .offset = offsetof(struct cmdline, cfg.accel_probe),
+     .help = "Refuse to boot Linux on a KVM that is found to be unfit for it (default on)."},
+    {0},
+};
+static const struct opt_keys accel = {.what = "-accel", .rows = accel_rows, .first = "engine"};
+const struct opt_keys *const accel_keys[] = {&accel, NULL};
+
+int config_set_accel(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    if (!strcmp(value, "help"))
+        return config_add_accels(target, value, err);
+    return opt_parse_keys(&accel, cl, value, &cl->cfg.pool, err);
 }
 
 int config_enable_kvm(void *target, const char *value, struct err *err)

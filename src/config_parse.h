@@ -39,9 +39,11 @@ int config_add_device(void *target, const char *value, struct err *err);
 int config_resolve_disks(struct cmdline *cl, struct err *err);
 
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm */
-extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const machine_keys[];
+extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],
+    *const machine_keys[];
 int config_set_memory(void *target, const char *value, struct err *err);
 int config_set_smp(void *target, const char *value, struct err *err);
+int config_set_accel(void *target, const char *value, struct err *err);
 int config_add_accels(void *target, const char *value, struct err *err);
 int config_set_machine(void *target, const char *value, struct err *err);
 int config_enable_kvm(void *target, const char *value, struct err *err);

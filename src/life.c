@@ -22,52 +22,6 @@
 #include "log.h"
 #include "util.h"
 
-/* --- engine --- */
-
-static void answer_inline(void *opaque, struct vcpu *v, struct vm_exit *exit)
-{
-    exit_handle(opaque, v, exit);
-}
-
-static int try_accel(struct vm *vm, const char *name, struct err *err)
-{
-    vm->accel = (struct accel){
-        .ops = accel_find(name, err),
-        .gmem = &vm->gmem,
-        .loop = &vm->loop,
-        .nvcpus = vm->cfg->smp,
-        .lock = &vm->lock,
-        .pio = &vm->pio,
-        .mmio = &vm->mmio,
-        .clock = &vm->clock,
-        .io = answer_inline,
-        .io_opaque = vm,
-    };
-    if (!vm->accel.ops)
-        return -EINVAL;
-    return vm->accel.ops->vm_init(&vm->accel, err);
-}
-
-/* The first of the listed engines that works; going past one is said aloud. */
-static int choose_accel(struct vm *vm, struct err *err)
-{
-    int rc = -EINVAL;
-    for (unsigned i = 0; i < vm->cfg->naccels; i++) {
-        struct err why = {0};
-        rc = try_accel(vm, vm->cfg->accels[i], &why);
-        if (!rc) {
-            log_msg(LOG_ACCEL, "engine %s", vm->accel.ops->name);
-            return 0;
-        }
-        vm->accel.ops = NULL;
-        if (i + 1 < vm->cfg->naccels)
-            log_warn("%s; trying %s", why.msg, vm->cfg->accels[i + 1]);
-        else
-            *err = why;
-    }
-    return rc;
-}
-
 static int create_vcpus(struct vm *vm, struct err *err)
 {
     if (!(vm->accel.ops->caps & ACCEL_CAP_CPU))
@@ -86,17 +40,7 @@ static int create_vcpus(struct vm *vm, struct err *err)
 
 /* --- set-up --- */
 
-/* Left to us: unpacking on the host pays only where guest code is slow, and costs KASLR. */
-static enum kernel_unpack unpack_policy(const struct config *cfg)
-{
-    struct err unknown = {0};
-    const struct accel_ops *ops = accel_find(cfg->accels[0], &unknown);
-    if (cfg->unpack == KERNEL_UNPACK_AUTO && ops && (ops->caps & ACCEL_CAP_NATIVE))
-        return KERNEL_UNPACK_GUEST;
-    return cfg->unpack;
-}
-
-static int plan_boot(struct vm *vm, struct err *err)
+static int plan_boot(struct vm *vm, enum kernel_unpack unpack, struct err *err)
 {
     const struct config *cfg = vm->cfg;
     const struct boot_request req = {
@@ -105,9 +49,29 @@ static int plan_boot(struct vm *vm, struct err *err)
         .cmdline = cfg->append,
         .ram_size = cfg->ram_size,
         .rsdp = ACPI_TABLES,
-        .unpack = unpack_policy(cfg),
+        .unpack = unpack,
     };
     return boot_plan_make(&req, &vm->plan, err);
+}
+
+/*
+ * What to boot is planned before the engine is opened, since not every engine can run everything;
+ * who unpacks a kernel depends on the engine: by the host it pays only where guest code is slow, and
+ * costs KASLR.
+ */
+static int plan_first(struct vm *vm, struct err *err)
+{
+    bool ours = vm->cfg->unpack == KERNEL_UNPACK_AUTO;
+    return plan_boot(vm, ours ? KERNEL_UNPACK_GUEST : vm->cfg->unpack, err);
+}
+
+static int plan_again(struct vm *vm, struct err *err)
+{
+    bool ours = vm->cfg->unpack == KERNEL_UNPACK_AUTO;
+    if (!ours || !vm->plan.linux_entry || vm->accel.ops->caps & ACCEL_CAP_NATIVE)
+        return 0;
+    boot_plan_free(&vm->plan);
+    return plan_boot(vm, KERNEL_UNPACK_AUTO, err);
 }
 
 static void wake_loop(void *opaque)
@@ -127,13 +91,15 @@ int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
     bus_init(&vm->pio, "pio", 0x10000);
     bus_init(&vm->mmio, "mmio", 0);
 
-    int rc = plan_boot(vm, err);
+    int rc = plan_first(vm, err);
     if (!rc)
         rc = watches_open(vm, err);
     if (!rc)
         rc = gmem_init(&vm->gmem, cfg->ram_size, RAM_HOLE_START, RAM_HOLE_END, err);
     if (!rc)
-        rc = choose_accel(vm, err);
+        rc = vm_open_engine(vm, err);
+    if (!rc)
+        rc = plan_again(vm, err);
     if (!rc)
         rc = machine_create(vm, err);
     if (!rc)

@@ -30,11 +30,12 @@ static const char *const topic_help[] = {
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static int log_fd = STDERR_FILENO;
 static unsigned topics_on;
+static bool notices_off;
 static atomic_ulong guest_errors;
 
 static void enable_help(void)
 {
-    printf("Topics for -d (comma-separated, or all, or none):\n");
+    printf("Topics for -d (comma-separated, or all; none: not even the engine that was chosen):\n");
     for (unsigned i = 0; i < LOG_TOPICS; i++)
         printf("  %-8s %s\n", log_topic_names[i], topic_help[i]);
 }
@@ -47,6 +48,7 @@ static int enable_one(const char *word, size_t len, struct err *err)
     }
     if (len == 4 && !strncmp(word, "none", 4)) {
         topics_on = 0;
+        notices_off = true;
         return 0;
     }
     for (unsigned i = 0; i < LOG_TOPICS; i++) {
@@ -147,6 +149,16 @@ void log_warn(const char *fmt, ...)
     va_list ap;
     va_start(ap, fmt);
     put_line(log_fd, "minivmm: warning: ", fmt, ap);
+    va_end(ap);
+}
+
+void log_notice(const char *fmt, ...)
+{
+    if (notices_off)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    put_line(log_fd, "minivmm: ", fmt, ap);
     va_end(ap);
 }
 

@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "config.h"
 #include "log.h"
 #include "src/fatal.h"
+#include "src/probe_command.h"
 #include "src/vm.h"
 #include "stop.h"
 
@@ -81,6 +83,8 @@ int main(int argc, char **argv)
     ignore_write_signals();
     if (fill_standard_fds(&err))
         return complain(&err, EXIT_HOST_ERROR);
+    if (argc > 1 && !strcmp(argv[1], "probe"))
+        return close_output(probe_command(argc - 1, argv + 1));
     int status = config_parse(&cfg, argc, argv, &outcome, &err);
     if (status)
         return complain(&err, status == -EINVAL ? EXIT_USAGE : EXIT_HOST_ERROR);

@@ -99,6 +99,9 @@ static inline enum stop_cause stop_cause_of(unsigned stop)
     return stop & 0xff;
 }
 
+/* engine.c: the first engine of the configuration that can run the plan; its VM is made. */
+int vm_open_engine(struct vm *vm, struct err *err);
+
 /* gate.c */
 bool gate_pass(struct vm *vm);  /* on a vCPU's thread: wait while held; false when it should end */
 void vcpus_hold(struct vm *vm); /* ask all to come to the gate; any thread; does not wait */

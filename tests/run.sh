@@ -50,7 +50,9 @@ for test in "$build"/tests/unit/*_test; do
 done
 suite lint tests/lint.sh
 suite cli tests/cli/run.sh ./minivmm
-suite guests tests/guest/run.sh ./minivmm
+suite cpu/native tests/cpu/native/run.sh "$build/tests/cpu/native/compare"
+suite guests/kvm tests/guest/run.sh --engine kvm ./minivmm
+suite guests/interp tests/guest/run.sh --engine interp ./minivmm
 suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
 suite boot tests/boot/run.sh ./minivmm

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// CPUID on every CPU: a hypervisor is there and is the KVM that the KVM engine is; APIC ids agree
+// CPUID on every CPU: a hypervisor is there and says its name; APIC ids agree
 // with the local APIC and between leaves; one package of as many cores as there are CPUs; what must
 // not be offered is not.
 #include "guest.h"
@@ -57,8 +57,10 @@ void guest_main(void)
 {
     struct regs r = cpuid(0x40000000, 0);
     cpus = asked_number("cpus=", 0);
-    print("%s\n", (char[]){(char)r.b, (char)(r.b >> 8), (char)(r.b >> 16), (char)(r.b >> 24), 0});
-    CHECK(r.a >= 0x40000001 && r.b == 0x4b4d564b && r.c == 0x564b4d56 && r.d == 0x4d);
+    char name[13] = {0};
+    memcpy(name, &r.b, 12);
+    print("%s\n", name);
+    CHECK(r.a >= 0x40000001);
     check_features();
     check_ids(0);
     irq_setup();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The list of engines: see include/accel.h. Its order is the order of help texts.
+// The list of engines: see include/accel.h. Its order is that of help texts, and of preference (choose.h).
 #include "accel.h"
 
 #include <errno.h>
@@ -22,6 +22,6 @@ const struct accel_ops *accel_find(const char *name, struct err *err)
         size_t n = strlen(known);
         snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*ops)->name);
     }
-    err_set(err, EINVAL, "-accel: unknown engine '%s'; this build has: %s", name, known);
+    err_set(err, EINVAL, "-accel: unknown engine '%s'; this build has: auto, %s", name, known);
     return NULL;
 }

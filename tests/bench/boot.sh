@@ -31,9 +31,9 @@ qemu=(qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -serial 
 
 vmm_command() {
     case $1 in
-    minivmm) command=("$top/minivmm" "${common[@]}") ;;
-    minivmm-host) command=("$top/minivmm" "${common[@]}" -kernel-unpack host) ;;
-    minivmm-elf) command=("$top/minivmm" "${common[@]}" -kernel "$vmlinux") ;;
+    minivmm) command=("$top/minivmm" -accel kvm "${common[@]}") ;;
+    minivmm-host) command=("$top/minivmm" -accel kvm "${common[@]}" -kernel-unpack host) ;;
+    minivmm-elf) command=("$top/minivmm" -accel kvm "${common[@]}" -kernel "$vmlinux") ;;
     pc) command=("${qemu[@]}" -M pc "${common[@]}") ;;
     microvm) command=("${qemu[@]}" -M microvm,x-option-roms=off "${common[@]}") ;;
     *) echo "boot.sh: unknown VMM '$1'" >&2 && exit 2 ;;

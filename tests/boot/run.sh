@@ -6,6 +6,7 @@
 # Boots the stock Debian cloud kernel under minivmm. In the guest a script writes, flushes, re-reads and checksums its disks, also over a
 # reset of the machine, reports CPUs and memory, and powers off; here its report is checked, and the images are verified by the host.
 # On a host with hardware KVM the boots run on it; elsewhere in the nested testbed; without QEMU or the kernel they are skipped, with the reason.
+# Those whose name begins with the name of a software engine run on that engine, on any host.
 set -uo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -15,11 +16,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 
+skip() {
+    echo "SKIP boot/$topic: $1"
+    skipped=$((skipped + 1))
+}
+
 skip_all() {
-    for topic in "${topics[@]}"; do
-        echo "SKIP boot/$topic: $1"
-        skipped=$((skipped + 1))
-    done
+    for topic in "${topics[@]}"; do skip "$1"; done
     echo "$passed passed, $failed failed, $skipped skipped"
     exit 0
 }
@@ -29,34 +32,41 @@ has_hardware_kvm() {
 }
 
 # TOPIC: the disks' place on the buses, the CPUs, and how the kernel is started. Two disks each: ext4 and raw.
-topics=(pci mmio-smp host-unpack vmlinux snapshot)
-declare -A disk_options=([pci]='' [mmio-smp]=',bus=mmio' [host-unpack]=',aio=threads' [vmlinux]='' [snapshot]=',snapshot')
+topics=(pci mmio-smp host-unpack vmlinux snapshot interp-pci interp-mmio-smp)
+declare -A disk_options=([pci]='' [interp-pci]='' [interp-mmio-smp]=',bus=mmio' [mmio-smp]=',bus=mmio' [host-unpack]=',aio=threads' [vmlinux]='' [snapshot]=',snapshot')
 declare -A vm_options=(
     [pci]='-smp 1 -m 512'
     [mmio-smp]='-smp 3 -m 300'
     [host-unpack]='-smp 2 -m 512 -kernel-unpack host'
     [vmlinux]='-smp 1 -m 256'
     [snapshot]='-smp 1 -m 512'
+    [interp-pci]='-smp 1 -m 256'
+    [interp-mmio-smp]='-smp 2 -m 256 -kernel-unpack host'
 )
-declare -A cpus=([pci]=1 [mmio-smp]=3 [host-unpack]=2 [vmlinux]=1 [snapshot]=1)
+declare -A cpus=([interp-pci]=1 [interp-mmio-smp]=2 [pci]=1 [mmio-smp]=3 [host-unpack]=2 [vmlinux]=1 [snapshot]=1)
 
 ((!$#)) || topics=("$@")
 
 command -v mke2fs >/dev/null || PATH=$PATH:/usr/sbin:/sbin
 kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || skip_all "no stock kernel: $(tail -n 1 "$work/why")"
+no_kvm=''
 has_hardware_kvm || command -v qemu-system-x86_64 >/dev/null ||
-    skip_all "no hardware KVM and no qemu-system-x86_64 for the nested testbed"
+    no_kvm='no hardware KVM and no qemu-system-x86_64 for the nested testbed'
 "$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --init "$top/tests/testbed/guest-boot-test.sh" || exit 1
 
-# A command on a real KVM: FILE... -- COMMAND. In the testbed the two images are its first disks.
-on_kvm() {
+runs_here() {
+    [[ $engine != kvm ]] || has_hardware_kvm
+}
+
+# A command here or on a real KVM: FILE... -- COMMAND. In the testbed the two images are its first disks.
+on_engine() {
     local files=()
     while [[ $1 != -- ]]; do
         files+=(--file "$1")
         shift
     done
     shift
-    if has_hardware_kvm; then
+    if runs_here; then
         "$@"
     else
         "$top/tests/testbed/testbed" --timeout 170 "${files[@]}" --disk "$work/fs.img" --disk "$work/raw.img" -- "$@"
@@ -64,14 +74,14 @@ on_kvm() {
 }
 
 disk_path() {
-    if has_hardware_kvm; then echo "$work/$1.img"; elif [[ $1 == fs ]]; then echo /dev/vda; else echo /dev/vdb; fi
+    if runs_here; then echo "$work/$1.img"; elif [[ $1 == fs ]]; then echo /dev/vda; else echo /dev/vdb; fi
 }
 
 boot() {
     local kernel=$kernel_dir/vmlinuz
     [[ $topic != vmlinux ]] || kernel=$kernel_dir/vmlinux
     # shellcheck disable=SC2086
-    on_kvm "$kernel" "$work/initrd.cpio" -- "$minivmm" -kernel "$kernel" -initrd "$work/initrd.cpio" \
+    on_engine "$kernel" "$work/initrd.cpio" -- "$minivmm" -accel "$engine" -kernel "$kernel" -initrd "$work/initrd.cpio" \
         -append "console=ttyS0 test.mib=2 test.seed=$topic" ${vm_options[$topic]} -timeout 160 \
         -disk "$(disk_path fs)${disk_options[$topic]}" -disk "$(disk_path raw)${disk_options[$topic]}"
 }
@@ -103,6 +113,12 @@ check_images() {
 
 for topic in "${topics[@]}"; do
     problem=''
+    engine=kvm
+    [[ $topic != interp-* ]] || engine=interp
+    if [[ $no_kvm && $engine == kvm ]]; then
+        skip "$no_kvm"
+        continue
+    fi
     rm -f "$work"/{fs,raw}.img
     "$top/guest-images/linux/mkdisk" "$work/fs.img" 32M && truncate -s 4M "$work/raw.img" || exit 1
     cp "$work/fs.img" "$work/fs.before"

@@ -9,3 +9,5 @@ exec </dev/null
 echo "[exit $?]"
 "${hide[@]}" timeout 10 "$BIN" -accel kvm:none -serial null -timeout 1 -kernel kernel 2>&1
 echo "[exit $?]"
+"${hide[@]}" timeout 10 "$BIN" -serial null -timeout 1 -kernel kernel 2>&1
+echo "[exit $?]"

@@ -5,7 +5,8 @@
 # soon, and leaves nothing behind: no process, lock, pidfile, temporary file, raw terminal.
 # Usage: tests/end/run.sh BINARY [PATTERN]        PATTERN: only tests whose name matches this glob
 #
-# Needs build/guest-images/end_long.img (`make guests`), a C compiler for the terminal's tests, and an engine that works here. Nothing is
+# Needs build/guest-images/end_long.img (`make guests`), a C compiler for the terminal's tests, and an engine that works here
+# (END_ENGINE, or kvm). Nothing is
 # timed but that the end comes within END_S seconds of its cause; a run that nobody ends is ended by -timeout.
 set -uo pipefail
 set -m # jobs get default signals and a process group each
@@ -69,7 +70,7 @@ wrong() {
 
 # The command line of every run. Its guest does what -append says.
 machine() {
-    args=("$bin" -kernel "$image" -device isa-debug-exit,iobase=0xf4,iosize=4 -timeout 60 -pidfile "$T/pid" "$@")
+    args=("$bin" -accel "${END_ENGINE:-kvm}" -kernel "$image" -device isa-debug-exit,iobase=0xf4,iosize=4 -timeout 60 -pidfile "$T/pid" "$@")
 }
 
 # Start in the background: input from $in, output to $out and $err.

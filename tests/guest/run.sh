@@ -5,7 +5,8 @@
 # Usage: tests/guest/run.sh [--testbed] [--engine NAME] BINARY [TOPIC]...
 #
 # Every guest-images/small/<topic>.want is a test, reported as <topic>@<engine>:
-#   <topic>.want   what the guest must write to COM1, byte for byte
+#   <topic>.want   what the guest must write to COM1, byte for byte; <topic>.want.<engine> where an
+#                  engine's answer is another one
 #   <topic>.err    what minivmm must write to standard error; without the file: nothing
 #   <topic>.args   more arguments in shell words, any number of lines; {tmp} is the test's own empty
 #                  directory. Comment lines may hold directives:
@@ -14,7 +15,8 @@
 #                    # stdin: pipe       standard input comes through a pipe, not from the file
 #                    # skip-if: PATTERN  status 1 with a line on standard error that matches this
 #                                        basic regular expression is a skip: the host is too small
-#                    # hardware: REASON  skipped where /proc/cpuinfo shows neither svm nor vmx
+#                    # hardware: REASON  under -accel kvm: skipped where /proc/cpuinfo shows neither
+#                                        svm nor vmx
 #   <topic>.stdin  standard input; without it /dev/null
 #   <topic>.sh     `sh <topic>.sh setup` runs in {tmp} before the guest (makes disks, or a file
 #                  `stdin`), `sh <topic>.sh check` after it; what check says when it fails is shown
@@ -142,7 +144,9 @@ run_guest() {
 complaints() {
     wanted=$(directive status 33)
     [ "$1" -eq "$wanted" ] || echo "exit status $1, expected $wanted"
-    diff -u "$small/$topic.want" "$work/out" >"$work/diff" || {
+    said=$small/$topic.want.$engine
+    [ -f "$said" ] || said=$small/$topic.want
+    diff -u "$said" "$work/out" >"$work/diff" || {
         echo "serial output differs:"
         tail -n +3 "$work/diff"
     }
@@ -167,7 +171,7 @@ run_topic() {
         return
     fi
     flaw=$(directive hardware '')
-    if [ "$flaw" ] && ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
+    if [ "$engine" = kvm ] && [ "$flaw" ] && ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
         report SKIP "$topic" "$flaw (no svm or vmx in /proc/cpuinfo)"
         return
     fi

@@ -42,7 +42,8 @@ START_TEST(kernel_alone_gets_the_defaults)
     ck_assert_uint_eq(cfg.ram_size, MIB(512));
     ck_assert_uint_eq(cfg.smp, 1);
     ck_assert_uint_eq(cfg.naccels, 1);
-    ck_assert_str_eq(cfg.accels[0], "kvm");
+    ck_assert_str_eq(cfg.accels[0], "auto");
+    ck_assert(cfg.accel_probe);
     ck_assert_str_eq(cfg.serials[0], "stdio");
     ck_assert_ptr_null(cfg.serials[1]);
     ck_assert_uint_eq(cfg.ndisks, 0);
@@ -140,6 +141,18 @@ START_TEST(engines_are_kept_in_order_without_repetition)
     ck_assert_int_eq(PARSE_K("-machine", "q35,accel=none"), 0);
     ck_assert_uint_eq(cfg.naccels, 1);
     ck_assert_str_eq(cfg.accels[0], "none");
+}
+END_TEST
+
+START_TEST(engines_may_be_followed_by_probe_off)
+{
+    ck_assert_int_eq(PARSE_K("-accel", "kvm:auto,probe=off"), 0);
+    ck_assert_uint_eq(cfg.naccels, 2);
+    ck_assert_str_eq(cfg.accels[0], "kvm");
+    ck_assert_str_eq(cfg.accels[1], "auto");
+    ck_assert(!cfg.accel_probe);
+    ck_assert_int_eq(PARSE_K("-accel", "kvm,probe=perhaps"), -EINVAL);
+    ck_assert_int_eq(PARSE_K("-accel", "kvm,thread=multi"), -EINVAL);
 }
 END_TEST
 
@@ -338,6 +351,7 @@ int main(void)
         memory_outside_its_bounds_is_refused,
         cpu_count_follows_from_any_consistent_words,
         engines_are_kept_in_order_without_repetition,
+        engines_may_be_followed_by_probe_off,
         disk_words_reach_the_backend,
         disk_has_a_queue_per_cpu_up_to_the_limit,
         snapshot_reaches_every_disk_wherever_it_stands,

@@ -27,7 +27,7 @@ static x86_op *const plain_branches[] = {
     op_jcc, op_jmp_i, op_jmp_m, op_call_i, op_call_m, op_ret, op_ret_i, op_loop, op_loope, op_loopne, op_jcxz,
 };
 
-int icache_init(struct icache *ic, size_t arena_size, gpa_t ram_end, x86_op *leave, struct err *err)
+int icache_init(struct icache *ic, size_t arena_size, gpa_t ram_end, fast_handler *leave, struct err *err)
 {
     *ic = (struct icache){.arena_size = arena_size, .npages = ram_end / PAGE, .leave = leave};
     ic->arena = mmap(NULL, arena_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -94,16 +94,16 @@ static bool ends_block(const struct insn *i)
     return i->flags & (INSN_ENDS_BLOCK | INSN_REP | INSN_REPNE);
 }
 
-static unsigned decode_run(struct insn *insns, enum x86_mode mode, const uint8_t *code, unsigned avail, unsigned *bytes)
+static unsigned decode_run(struct slot *slots, enum x86_mode mode, const uint8_t *code, unsigned avail, unsigned *bytes)
 {
     unsigned n = 0, at = 0;
     while (n < BLOCK_MAX_INSNS && at < avail) {
         unsigned left = avail - at < 15 ? avail - at : 15;
-        unsigned len = x86_decode(&insns[n], code + at, left, mode);
+        unsigned len = x86_decode(&slots[n].insn, code + at, left, mode);
         if (!len)
             break;
         at += len;
-        if (ends_block(&insns[n++]))
+        if (ends_block(&slots[n++].insn))
             break;
     }
     *bytes = at;
@@ -137,22 +137,25 @@ static void register_block(struct icache *ic, struct block *b, bool *new_page)
 struct block *icache_make(struct icache *ic, gpa_t pa, enum x86_mode mode, const uint8_t *code,
                           unsigned avail, bool *new_page)
 {
-    size_t worst = sizeof(struct block) + BLOCK_MAX_INSNS * sizeof(struct insn) + sizeof(struct code_page) + 64;
+    size_t worst = sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct slot) + sizeof(struct code_page) + 64;
     if (ic->used + worst > ic->arena_size)
         icache_flush(ic);
     struct block *b = (struct block *)(void *)(ic->arena + ic->used);
     unsigned bytes;
-    unsigned n = decode_run(b->insns, mode, code, avail, &bytes);
+    unsigned n = decode_run(b->slots, mode, code, avail, &bytes);
     if (!n)
         return NULL;
+    memset(b->next, 0, sizeof b->next);
     b->pa = pa;
     b->mode = (uint8_t)mode;
     b->n = (uint16_t)n;
     b->bytes = (uint16_t)bytes;
-    const struct insn *last = &b->insns[n - 1];
+    const struct insn *last = &b->slots[n - 1].insn;
+    b->one_way = last->op != op_ret && last->op != op_ret_i;
     b->plain_end = !ends_block(last) || is_plain_branch(last->op) ||
                    !(last->flags & INSN_ENDS_BLOCK); /* a repeated string instruction */
-    arena_take(ic, sizeof *b + n * sizeof b->insns[0]);
+    fast_choose(b->slots, n, mode, ends_block(last));
+    arena_take(ic, sizeof *b + (n + 1) * sizeof b->slots[0]);
     register_block(ic, b, new_page);
     ic->translations++;
     return b;
@@ -179,7 +182,7 @@ static void kill_block(struct icache *ic, struct block *b)
     unhash(ic, b);
     b->pa = ~0ull;
     for (unsigned i = 0; i < b->n; i++)
-        b->insns[i].op = ic->leave;
+        b->slots[i].run = ic->leave;
     ic->invalidations++;
 }
 

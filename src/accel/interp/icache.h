@@ -2,7 +2,7 @@
 //
 // Decoded blocks: straight runs of instructions, found by the physical address and the mode they were decoded in, so that address spaces share
 // them. A block never crosses a page and ends with an instruction that branches or changes what later bytes mean. Blocks lie
-// in one arena that is emptied as a whole; a block whose bytes were written is dead: out of the tables, its instructions replaced
+// in one arena that is emptied as a whole; a block whose bytes were written is dead: out of the tables, its handlers replaced
 // by one that leaves the block, its memory valid until the arena is emptied.
 // Thread: the engine's own.
 #pragma once
@@ -13,21 +13,33 @@
 
 #include "err.h"
 #include "gmem.h"
+#include "src/accel/interp/fast.h"
 #include "src/accel/x86/insn.h"
 
 #define BLOCK_MAX_INSNS 64
 
+struct block;
+
+/* Where a linear address led last time: true while key (the engine's: vCPU, context, mode, generation) is the same. */
+struct target {
+    gva_t va;
+    uint64_t key;
+    struct block *block;
+};
+
 struct block {
+    struct target next[2]; /* behind the block, and elsewhere */
     struct block *hash_next, *page_next;
     gpa_t pa;
     uint8_t mode;
+    bool one_way;   /* it has not many successors, as a return has: `next` is worth a look */
     bool plain_end; /* ends in a near branch, or just ends: no mode, flag or shadow can have changed */
     uint16_t n;     /* instructions, at least 1 */
     uint16_t bytes; /* of code */
-    struct insn insns[];
+    struct slot slots[]; /* n, and the one of fast_end */
 };
 
-#define ICACHE_HASH_BITS 14
+#define ICACHE_HASH_BITS 16
 
 struct code_page;
 
@@ -38,12 +50,12 @@ struct icache {
     struct code_page **pages; /* by physical page number; NULL: no code there */
     uint64_t npages;
     struct code_page *newest_page;
-    x86_op *leave;            /* what the instructions of a dead block become */
+    fast_handler *leave;      /* what the instructions of a dead block become */
     uint64_t translations, flushes, invalidations;
 };
 
 /* ram_end: physical addresses below it can hold code. */
-int icache_init(struct icache *ic, size_t arena_size, gpa_t ram_end, x86_op *leave, struct err *err);
+int icache_init(struct icache *ic, size_t arena_size, gpa_t ram_end, fast_handler *leave, struct err *err);
 void icache_fini(struct icache *ic);
 
 struct block *icache_find(const struct icache *ic, gpa_t pa, enum x86_mode mode);

@@ -96,7 +96,7 @@ static int interp_reset(struct accel *a, struct err *err)
     dev->ops->reset(dev);
     pthread_mutex_unlock(a->lock);
     icache_flush(&in->icache);
-    in->mapping_generation++;
+    interp_forget_targets(in);
     in->ndma = 0;
     for (unsigned i = 0; i < in->ncpus; i++) {
         x86_reset(&in->cpus[i]->cpu, i == 0);
@@ -115,7 +115,7 @@ static void drop_written_code(struct interp *in)
         icache_written(&in->icache, in->dma[i].pa, in->dma[i].len);
     if (in->dma_overflow) {
         icache_flush(&in->icache);
-        in->mapping_generation++;
+        interp_forget_targets(in);
     }
     in->ndma = 0;
     in->dma_overflow = false;

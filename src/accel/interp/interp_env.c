@@ -130,6 +130,14 @@ static void code_mapping_changed(void *opaque)
     in->mapping_generation++;
 }
 
+/* The CPU waited for runs on this very thread. */
+static void pause_cpu(void *opaque, unsigned cpu)
+{
+    struct interp *in = opaque;
+    if (in->ncpus > 1)
+        atomic_fetch_or(&in->cpus[cpu]->cpu.attention, ATT_YIELD);
+}
+
 /* A device wrote to RAM, on whatever thread holds the device lock. Decoded code of those bytes is dropped by the engine's own thread. */
 static void dma_wrote(void *opaque, gpa_t pa, uint64_t len)
 {
@@ -223,6 +231,7 @@ int interp_env_init(struct interp *in, struct err *err)
         .page_has_code = page_has_code,
         .code_written = code_written,
         .code_mapping_changed = code_mapping_changed,
+        .pause = pause_cpu,
         .phys_bits = 40,
         .ncpus = in->ncpus,
         .tsc_hz = TSC_HZ,

@@ -4,24 +4,26 @@
 // between two instructions of a block is nothing the loop must look at; after a block it looks at `attention`, and after a block
 // that did not end in a plain branch also at shadows, stepping and HLT.
 //
-// Faults leave an operation by longjmp to the landing in interp_run_cpu. Which instruction it was follows from next_rip, which the loop sets before
-// each operation, and the running block; the last instruction of a block, which alone may change rip, has cpu->rip set for it.
+// Faults leave an operation by longjmp to the landing in interp_run_cpu; rip is right then (fast.h).
 #include "src/accel/interp/interp_priv.h"
+
+#include <string.h>
 
 #include "src/accel/x86/mem.h"
 #include "src/accel/x86/mmu.h"
 #include "src/accel/x86/vec.h"
 
-/* Instructions a CPU runs before the next one gets its turn. */
+/* Instructions a CPU runs before the next one gets its turn; up to 4095 more, not always as many, so that two CPUs cannot wait for each
+ * other's flags in step for ever. */
 #define SLICE 200000
 
 /* setjmp values: a fault is 1 (excp.c). */
 #define LANDED_LEAVE 2
 
-void interp_leave_block(struct x86_cpu *cpu, const struct insn *i)
+void interp_leave_block(struct x86_cpu *cpu, const struct slot *s)
 {
-    cpu->next_rip -= i->len;
-    cpu->gpr[REG_RIP] = cpu->next_rip;
+    ((struct interp_cpu *)cpu)->at = s;
+    cpu->next_rip = cpu->gpr[REG_BLOCK] + s->insn.end - s->insn.len;
     longjmp(cpu->fault_landing, LANDED_LEAVE);
 }
 
@@ -32,7 +34,8 @@ static inline struct target *target_at(struct interp_cpu *c, gva_t va)
 
 static inline uint64_t target_key(const struct interp_cpu *c)
 {
-    return c->cpu.tlb_context | (uint64_t)c->cpu.mode << 14 | c->in->mapping_generation << 16;
+    return c->cpu.tlb_context | (uint64_t)c->cpu.mode << 14 | (uint64_t)c->cpu.id << 16 |
+           c->in->mapping_generation << 24;
 }
 
 /* Code limit of legacy modes: a block may have been decoded under another one. */
@@ -47,90 +50,98 @@ static void protect_page(struct interp *in, gpa_t pa)
         mmu_protect_page(&in->cpus[i]->cpu, pa & ~0xfffull);
 }
 
+void interp_forget_targets(struct interp *in)
+{
+    for (unsigned i = 0; i < in->ncpus; i++)
+        memset(in->cpus[i]->targets, 0, sizeof in->cpus[i]->targets);
+}
+
+static struct block *decode_block(struct interp_cpu *c, gpa_t pa, const uint8_t *code, unsigned avail)
+{
+    struct interp *in = c->in;
+    bool new_page = false;
+    uint64_t flushes = in->icache.flushes;
+    struct block *b = icache_make(&in->icache, pa, c->cpu.mode, code, avail, &new_page);
+    if (in->icache.flushes != flushes)
+        interp_forget_targets(in);
+    if (b && new_page)
+        protect_page(in, pa);
+    return b;
+}
+
 /* NULL: this instruction has to be stepped (it crosses a page, or is not in RAM). May raise. */
 static struct block *find_block(struct interp_cpu *c, gva_t va)
 {
     struct x86_cpu *cpu = &c->cpu;
-    struct interp *in = c->in;
+    struct target *t = target_at(c, va);
     gpa_t pa;
     unsigned avail;
     cpu->rip = cpu->next_rip; /* fetching may fault */
+    c->running = NULL;
     const uint8_t *code = x86_code_at(cpu, cpu->next_rip, &pa, &avail);
     if (!code)
         return NULL;
-    struct block *b = icache_find(&in->icache, pa, cpu->mode);
-    if (!b) {
-        bool new_page = false;
-        uint64_t flushes = in->icache.flushes;
-        b = icache_make(&in->icache, pa, cpu->mode, code, avail, &new_page);
-        if (in->icache.flushes != flushes)
-            in->mapping_generation++;
-        if (!b)
-            return NULL;
-        if (new_page)
-            protect_page(in, pa);
-    }
-    if (!within_limit(cpu, cpu->next_rip, b))
+    struct block *b = t->block; /* often only the context is another */
+    if (!b || b->pa != pa || b->mode != cpu->mode)
+        b = icache_find(&c->in->icache, pa, cpu->mode);
+    if (!b)
+        b = decode_block(c, pa, code, avail);
+    if (!b || !within_limit(cpu, cpu->next_rip, b))
         return NULL;
-    *target_at(c, va) = (struct target){va, target_key(c), b};
+    *t = (struct target){va, c->key, b};
     return b;
+}
+
+static inline gva_t next_address(const struct x86_cpu *cpu)
+{
+    return (cpu->next_rip + cpu->seg_base[SEG_CS]) & cpu->address_mask;
+}
+
+static inline bool is_still(const struct interp_cpu *c, const struct target *t, gva_t va)
+{
+    return __builtin_expect(t->va == va && t->key == c->key && t->block->pa != ~0ull, 1) &&
+           __builtin_expect(within_limit(&c->cpu, c->cpu.next_rip, t->block), 1);
 }
 
 static inline struct block *next_block(struct interp_cpu *c)
 {
-    struct x86_cpu *cpu = &c->cpu;
-    gva_t va = (cpu->next_rip + cpu->seg_base[SEG_CS]) & cpu->address_mask;
+    gva_t va = next_address(&c->cpu);
     const struct target *t = target_at(c, va);
-    if (__builtin_expect(t->va == va && t->key == target_key(c) && t->block->pa != ~0ull, 1) &&
-        __builtin_expect(within_limit(cpu, cpu->next_rip, t->block), 1))
+    return is_still(c, t, va) ? t->block : find_block(c, va);
+}
+
+/* The same after block b, which remembers. */
+static inline struct block *successor(struct interp_cpu *c, struct block *b)
+{
+    const struct x86_cpu *cpu = &c->cpu;
+    if (!b->one_way)
+        return next_block(c);
+    gva_t va = next_address(cpu);
+    struct target *t = &b->next[cpu->next_rip != cpu->gpr[REG_BLOCK] + b->bytes];
+    if (is_still(c, t, va))
         return t->block;
-    return find_block(c, va);
+    uint64_t flushes = c->in->icache.flushes;
+    struct block *to = next_block(c);
+    if (to && c->in->icache.flushes == flushes) /* else b is gone */
+        *t = (struct target){va, c->key, to};
+    return to;
 }
 
 static inline void run_block(struct interp_cpu *c, struct block *b)
 {
     struct x86_cpu *cpu = &c->cpu;
-    const struct insn *i = b->insns, *last = i + b->n - 1;
-    uint64_t rip = cpu->next_rip;
     c->running = b;
-    c->running_rip = rip;
-    c->in_last = false;
-    for (; i != last; i++) {
-        rip += i->len;
-        cpu->next_rip = rip;
-        cpu->gpr[REG_RIP] = rip;
-        i->op(cpu, i);
-    }
-    cpu->rip = rip;
-    rip += i->len;
-    c->in_last = true;
-    cpu->next_rip = rip;
-    cpu->gpr[REG_RIP] = rip;
-    i->op(cpu, i);
+    cpu->gpr[REG_BLOCK] = cpu->next_rip;
+    b->slots[0].run(cpu, b->slots);
     cpu->icount += b->n;
 }
 
-/* A fault inside a block: count what ran before it, and say which instruction it was. */
-static void locate_fault(struct interp_cpu *c)
+/* A fault inside a block: count what ran before it. */
+static void count_before_fault(struct interp_cpu *c)
 {
-    struct x86_cpu *cpu = &c->cpu;
-    const struct block *b = c->running;
-    if (!b)
-        return; /* not in a block: whoever raised has rip right */
-    if (c->in_last) {
-        cpu->icount += b->n - 1u;
-        return;
-    }
-    uint64_t rip = c->running_rip;
-    for (unsigned n = 0; n < b->n; n++) {
-        uint64_t next = rip + b->insns[n].len;
-        if (next == cpu->next_rip) {
-            cpu->icount += n;
-            break;
-        }
-        rip = next;
-    }
-    cpu->rip = rip;
+    if (c->running) /* else not in a block */
+        c->cpu.icount += (uint64_t)(c->at - c->running->slots);
+    c->running = NULL;
 }
 
 static bool needs_step(const struct x86_cpu *cpu)
@@ -165,30 +176,27 @@ static void step_once(struct interp_cpu *c)
 void interp_run_cpu(struct interp_cpu *c)
 {
     struct x86_cpu *cpu = &c->cpu;
-    uint64_t end = cpu->icount + SLICE;
+    uint64_t end = cpu->icount + SLICE + (cpu->icount * 0x9e3779b97f4a7c15ull >> 52);
 
     int landed = setjmp(cpu->fault_landing);
-    if (landed == LANDED_LEAVE) {
-        locate_fault(c); /* for the count */
-    } else if (landed) {
-        locate_fault(c);
-        c->running = NULL;
+    if (landed)
+        count_before_fault(c);
+    if (landed && landed != LANDED_LEAVE)
         x86_deliver_exception(cpu);
-    }
     c->running = NULL;
     if (cpu->shutdown || settle_after(cpu))
         return;
-    while (!must_leave(cpu) && (int64_t)(end - cpu->icount) > 0) {
-        c->running = NULL;
-        struct block *b = next_block(c);
-        if (!b) {
+    c->key = target_key(c);
+    for (struct block *b = NULL; !must_leave(cpu) && (int64_t)(end - cpu->icount) > 0;) {
+        b = b ? successor(c, b) : next_block(c);
+        if (b)
+            run_block(c, b);
+        else
             step_once(c);
+        if (!b || !b->plain_end) {
             if (settle_after(cpu))
                 return;
-            continue;
+            c->key = target_key(c);
         }
-        run_block(c, b);
-        if (!b->plain_end && settle_after(cpu))
-            return;
     }
 }

@@ -16,28 +16,21 @@
 #include "src/accel/x86/env.h"
 
 /* Bits of cpu->attention. */
-enum { ATT_IRQ = 1, ATT_KICK = 2, ATT_DMA = 4, ATT_NMI = 8, ATT_INIT = 16, ATT_SIPI = 32 };
+enum { ATT_IRQ = 1, ATT_KICK = 2, ATT_DMA = 4, ATT_NMI = 8, ATT_INIT = 16, ATT_SIPI = 32, ATT_YIELD = 64 };
 
 #define TARGET_CACHE_BITS 12
 #define DMA_QUEUE 256
-
-/* Where a linear address led last time: valid while key (context, mode, generation) is the same. */
-struct target {
-    gva_t va;
-    uint64_t key;
-    struct block *block;
-};
 
 struct interp_cpu {
     struct x86_cpu cpu; /* first: an x86_cpu is its interp_cpu */
     struct interp *in;
     struct lapic *lapic;
     struct vcpu *vcpu;
-    struct block *running;      /* for a fault: which instruction was it? */
-    gva_t running_rip;          /* rip of its first instruction */
-    bool in_last;               /* the last instruction of it runs: cpu.rip is right */
+    struct block *running;      /* for a fault: how many of its instructions ran? */
+    const struct slot *at;      /* the one that runs, when it can fault (fast.c) */
     atomic_uint sipi_vector;
-    struct target targets[1u << TARGET_CACHE_BITS];
+    uint64_t key;               /* of targets now; only what ends a block otherwise than plainly changes it */
+    struct target targets[1u << TARGET_CACHE_BITS]; /* their blocks, if any, are in the cache */
 };
 
 struct interp {
@@ -72,5 +65,7 @@ void interp_wake(struct interp_cpu *c, unsigned attention);
 
 /* interp_loop.c: run the current CPU for a while; returns when something needs the engine. */
 void interp_run_cpu(struct interp_cpu *c);
-/* The operation of a dead block's instructions. */
-void interp_leave_block(struct x86_cpu *cpu, const struct insn *i);
+/* After the cache of decoded blocks was emptied. */
+void interp_forget_targets(struct interp *in);
+/* The handler of a dead block's instructions. */
+fast_handler interp_leave_block;

@@ -5,9 +5,10 @@
 //   x86_cpu_init; x86_reset; then
 //   setjmp(cpu->fault_landing): when it returns non-zero, x86_deliver_exception(cpu) and go on;
 //   loop:
-//     if x86_can_nmi(cpu): x86_nmi(cpu); else if x86_can_interrupt(cpu) and the APIC has a vector:
-//     x86_interrupt(cpu, vector) if shutdown: triple fault; if halted or wait_for_sipi: sleep if
-//     x86_wants_steps(cpu): x86_step(cpu)    -- single steps, breakpoints, RF: rare, exact, slow
+//     if (x86_can_nmi(cpu)) x86_nmi(cpu);
+//     else if (x86_can_interrupt(cpu) and the APIC has a vector) x86_interrupt(cpu, vector);
+//     if (cpu->shutdown) triple fault; if (cpu->halted or cpu->wait_for_sipi) sleep;
+//     if (x86_wants_steps(cpu)) x86_step(cpu); -- single steps, breakpoints, RF: rare, exact, slow
 //     else run instructions: rip, next_rip, gpr[REG_RIP]; op(); rip = next_rip; ++icount
 //
 // Between instructions next_rip is where execution goes on; the functions below start and end

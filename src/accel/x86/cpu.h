@@ -100,7 +100,7 @@ struct x86_env; /* what surrounds the CPU: memory, buses, clock, APIC; env.h */
 
 struct x86_cpu {
     /* --- hot: first cache lines --- */
-    uint64_t gpr[18];           /* by encoding; [REG_NONE] is 0, [REG_RIP] is valid while an instruction with a rip-relative operand runs */
+    uint64_t gpr[19];           /* by encoding; [REG_NONE] is 0, [REG_RIP] is valid while an instruction with a rip-relative operand runs; [REG_BLOCK]: insn.h */
     struct lazy_flags fl;
     uint64_t rip;               /* of the instruction that runs (set by the engine before each op that may fault, branch or look at it) */
     uint64_t next_rip;          /* where execution goes on; ops that branch store here */

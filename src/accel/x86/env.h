@@ -32,6 +32,8 @@ struct x86_env {
      * and when context numbers begin anew.
      */
     void (*code_mapping_changed)(void *opaque);
+    /* This CPU waits for another one: a good moment to let that one run. May be NULL. */
+    void (*pause)(void *opaque, unsigned cpu);
     /* The processor model (cpuid.c). */
     unsigned phys_bits; /* 36 to 52; 40 is what the model of today has */
     unsigned ncpus;

@@ -20,6 +20,7 @@ enum x86_mode { X86_MODE16, X86_MODE32, X86_MODE64 }; /* CS.D and CS.L: real and
 /* Numbers beyond the 16 general registers, for base and index. */
 #define REG_NONE 16 /* reads as zero */
 #define REG_RIP 17  /* address of the end of this instruction */
+#define REG_BLOCK 18 /* the engine's: where the running block begins; the decoder never says it */
 
 enum insn_flag {
     INSN_MEM = 1 << 0,      /* the r/m operand is memory: base, index, scale, disp, seg say where */
@@ -56,6 +57,7 @@ struct insn {
     uint8_t seg;     /* enum cpu_sreg of the memory operand, default or override; of string source too */
     uint8_t opcode;  /* last opcode byte: condition in its low nibble for Jcc, SETcc, CMOVcc; low bits for shifts */
     uint8_t modrm;   /* as it stands, where there is one */
+    uint16_t end;    /* the engine's: distance from the beginning of the block to the end of this instruction */
 };
 
 /*

@@ -3,6 +3,7 @@
 // What fits nowhere else: NOP, PAUSE, fences, cache line flushes, BOUND, random numbers, and the
 // instructions that only fault. SDM vol. 2. One vCPU sees its own memory in order, so fences do
 // nothing here.
+#include "env.h"
 #include "ops.h"
 #include "regs.h"
 
@@ -13,7 +14,9 @@ void op_nop(struct x86_cpu *cpu, const struct insn *i)
 
 void op_pause(struct x86_cpu *cpu, const struct insn *i)
 {
-    (void)cpu, (void)i;
+    (void)i;
+    if (cpu->env->pause)
+        cpu->env->pause(cpu->env->opaque, cpu->id);
 }
 
 void op_fence(struct x86_cpu *cpu, const struct insn *i)

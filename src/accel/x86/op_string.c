@@ -8,6 +8,13 @@
 #include "ops.h"
 #include "rep.h"
 
+bool rep_pause(struct x86_cpu *cpu)
+{
+    if (cpu->env->pause)
+        cpu->env->pause(cpu->env->opaque, cpu->id);
+    return true;
+}
+
 /* --- spans: upwards, flat segments, within the address size and a page --- */
 
 /* Elements that can be done at once from offset `off` of a flat segment, at most `count`; *host is

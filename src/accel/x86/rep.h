@@ -6,7 +6,12 @@
 // running it again goes on.
 #pragma once
 
+#include "env.h"
 #include "regs.h"
+
+/* A long repetition pauses each time its count passes a multiple of this, so that no instruction
+ * keeps the host's thread to itself. */
+#define REP_STRETCH_BITS 16
 
 static inline bool rep_prefixed(const struct insn *i)
 {
@@ -24,18 +29,23 @@ static inline bool rep_begin(const struct x86_cpu *cpu, const struct insn *i)
     return !rep_prefixed(i) || rep_count(cpu, i) != 0;
 }
 
+/* Another CPU's turn, should there be one; true. */
+bool rep_pause(struct x86_cpu *cpu);
+
 /*
- * After `done` elements: is there another one to do now? Stops when something wants attention, and
- * after each element while single-stepping.
+ * After `done` elements: is there another one to do now? Stops when something wants attention, at
+ * the end of a stretch, and after each element while single-stepping.
  */
 static inline bool rep_next(struct x86_cpu *cpu, const struct insn *i, uint64_t done)
 {
     if (!rep_prefixed(i))
         return false;
-    gpr_write(cpu, RCX, cpu->gpr[RCX] - done, i->adsize);
+    uint64_t before = cpu->gpr[RCX];
+    gpr_write(cpu, RCX, before - done, i->adsize);
     if (rep_count(cpu, i) == 0)
         return false;
-    if (atomic_load_explicit(&cpu->attention, memory_order_relaxed) || (cpu->rflags & FL_TF)) {
+    if (atomic_load_explicit(&cpu->attention, memory_order_relaxed) || (cpu->rflags & FL_TF) ||
+        ((before ^ cpu->gpr[RCX]) >> REP_STRETCH_BITS && rep_pause(cpu))) {
         cpu->next_rip = cpu->rip;
         return false;
     }

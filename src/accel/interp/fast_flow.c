@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+//
+// Handlers of the interpreter for near branches, SETcc and CMOVcc by condition, and compares with
+// the branch that follows them: see fast.h.
+#include "src/accel/interp/fast_op.h"
+#include "src/accel/x86/alu.h"
+
+/* --- JMP, CALL, RET --- */
+
+ALWAYS_INLINE bool jump(struct x86_cpu *cpu, uint64_t target)
+{
+    cpu->next_rip = target;
+    return true;
+}
+
+ALWAYS_INLINE bool call(struct x86_cpu *cpu, const struct insn *i, uint64_t target)
+{
+    uint8_t *host;
+    gva_t va = cpu->gpr[RSP] - 8;
+    if (!x86_canonical(target) || !fast_writable(cpu, va, 8, &host))
+        return false;
+    fast_store(host, fast_rip(cpu, i), 8);
+    cpu->gpr[RSP] = va;
+    return jump(cpu, target);
+}
+
+ALWAYS_INLINE uint64_t fast_target(const struct x86_cpu *cpu, const struct insn *i)
+{
+    return fast_rip(cpu, i) + (uint64_t)i->imm;
+}
+
+ALWAYS_INLINE bool jmp_i(struct x86_cpu *cpu, const struct insn *i, unsigned size,
+                         enum fast_form form)
+{
+    (void)size, (void)form;
+    uint64_t target = fast_target(cpu, i);
+    return x86_canonical(target) && jump(cpu, target);
+}
+
+ALWAYS_INLINE bool call_i(struct x86_cpu *cpu, const struct insn *i, unsigned size,
+                          enum fast_form form)
+{
+    (void)size, (void)form;
+    return call(cpu, i, fast_target(cpu, i));
+}
+
+ALWAYS_INLINE bool jmp_m(struct x86_cpu *cpu, const struct insn *i, unsigned size,
+                         enum fast_form form)
+{
+    uint64_t target;
+    return fast_rm_read(cpu, i, size, form, &target) && x86_canonical(target) && jump(cpu, target);
+}
+
+ALWAYS_INLINE bool call_m(struct x86_cpu *cpu, const struct insn *i, unsigned size,
+                          enum fast_form form)
+{
+    uint64_t target;
+    return fast_rm_read(cpu, i, size, form, &target) && call(cpu, i, target);
+}
+
+ALWAYS_INLINE bool ret(struct x86_cpu *cpu, const struct insn *i, unsigned size,
+                       enum fast_form form)
+{
+    uint8_t *host;
+    (void)i, (void)form;
+    if (!fast_readable(cpu, cpu->gpr[RSP], size, &host))
+        return false;
+    uint64_t target = fast_load(host, size);
+    if (!x86_canonical(target))
+        return false;
+    cpu->gpr[RSP] += size;
+    return jump(cpu, target);
+}
+
+FAST_LAST(jmp_i, 8, FORM_REG)
+FAST_LAST(call_i, 8, FORM_REG)
+FAST_LAST(ret, 8, FORM_REG)
+FAST_LAST(jmp_m, 8, FORM_REG)
+FAST_LAST(jmp_m, 8, FORM_BASE)
+FAST_LAST(jmp_m, 8, FORM_INDEX)
+FAST_LAST(call_m, 8, FORM_REG)
+FAST_LAST(call_m, 8, FORM_BASE)
+FAST_LAST(call_m, 8, FORM_INDEX)
+
+#define FLOW_FORM(name, form) [form] = {[3] = fast_##name##_8_##form}
+
+const struct fast_row fast_flow_rows[] = {
+    {op_jmp_i, BYTES_NONE, {FLOW_FORM(jmp_i, FORM_REG)}},
+    {op_call_i, BYTES_NONE, {FLOW_FORM(call_i, FORM_REG)}},
+    {op_ret, BYTES_NONE, {FLOW_FORM(ret, FORM_REG)}},
+    {op_jmp_m, BYTES_NONE,
+     {FLOW_FORM(jmp_m, FORM_REG), FLOW_FORM(jmp_m, FORM_BASE), FLOW_FORM(jmp_m, FORM_INDEX)}},
+    {op_call_m, BYTES_NONE,
+     {FLOW_FORM(call_m, FORM_REG), FLOW_FORM(call_m, FORM_BASE), FLOW_FORM(call_m, FORM_INDEX)}},
+};
+const unsigned fast_flow_nrows = ARRAY_LEN(fast_flow_rows);
+
+/* --- on condition --- */
+
+ALWAYS_INLINE bool branch_if(struct x86_cpu *cpu, const struct insn *i, bool taken)
+{
+    uint64_t target = fast_rip(cpu, i) + (taken ? (uint64_t)i->imm : 0);
+    if (__builtin_expect(!x86_canonical(target), 0))
+        return !taken && jump(cpu, target);
+    return jump(cpu, target);
+}
+
+#define EACH_CONDITION(X)                                                                          \
+    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+
+#define CONDITION(cc)                                                                              \
+    static void fast_jcc_##cc(struct x86_cpu *cpu, const struct slot *s)                           \
+    {                                                                                              \
+        if (__builtin_expect(!branch_if(cpu, &s->insn, flags_cond(cpu, cc)), 0))                   \
+            fast_call_last(cpu, s);                                                                \
+    }                                                                                              \
+    static void fast_setcc_##cc(struct x86_cpu *cpu, const struct slot *s)                         \
+    {                                                                                              \
+        gpr_write(cpu, s->insn.rm, flags_cond(cpu, cc), 1);                                        \
+        fast_next(cpu, s);                                                                         \
+    }                                                                                              \
+    static void fast_cmovcc_4_##cc(struct x86_cpu *cpu, const struct slot *s)                      \
+    {                                                                                              \
+        unsigned from = flags_cond(cpu, cc) ? s->insn.rm : s->insn.reg;                            \
+        cpu->gpr[s->insn.reg] = (uint32_t)cpu->gpr[from];                                          \
+        fast_next(cpu, s);                                                                         \
+    }                                                                                              \
+    static void fast_cmovcc_8_##cc(struct x86_cpu *cpu, const struct slot *s)                      \
+    {                                                                                              \
+        unsigned from = flags_cond(cpu, cc) ? s->insn.rm : s->insn.reg;                            \
+        cpu->gpr[s->insn.reg] = cpu->gpr[from];                                                    \
+        fast_next(cpu, s);                                                                         \
+    }
+EACH_CONDITION(CONDITION)
+
+#define LIST_JCC(cc) {[3] = fast_jcc_##cc},
+#define LIST_SETCC(cc) {[0] = fast_setcc_##cc},
+#define LIST_CMOVCC(cc) {[2] = fast_cmovcc_4_##cc, [3] = fast_cmovcc_8_##cc},
+
+const struct fast_cond_row fast_cond_rows[] = {
+    {op_jcc, {EACH_CONDITION(LIST_JCC)}},
+    {op_setcc, {EACH_CONDITION(LIST_SETCC)}},
+    {op_cmovcc, {EACH_CONDITION(LIST_CMOVCC)}},
+};
+
+/* --- compare and branch --- */
+
+/* Condition after a - b, from the operands; cc is a constant. O, S and P come from the flags. */
+ALWAYS_INLINE bool compare_cond(const struct x86_cpu *cpu, uint64_t a, uint64_t b, unsigned cc,
+                                unsigned size)
+{
+    int64_t sa = (int64_t)sign_extend(a, size), sb = (int64_t)sign_extend(b, size);
+    switch (cc) {
+    case 2: return a < b;
+    case 3: return a >= b;
+    case 4: return a == b;
+    case 5: return a != b;
+    case 6: return a <= b;
+    case 7: return a > b;
+    case 12: return sa < sb;
+    case 13: return sa >= sb;
+    case 14: return sa <= sb;
+    case 15: return sa > sb;
+    default: return flags_cond(cpu, cc);
+    }
+}
+
+#define COMPARE_JUMP(name, size, form, cc, a_is, b_is, set, cond)                                  \
+    static void fast_##name##_##size##_##form##_##cc(struct x86_cpu *cpu, const struct slot *s)    \
+    {                                                                                              \
+        const struct insn *i = &s->insn;                                                           \
+        uint64_t rm;                                                                               \
+        if (!fast_rm_read(cpu, i, size, form, &rm)) {                                              \
+            fast_call(cpu, s);                                                                     \
+            return;                                                                                \
+        }                                                                                          \
+        uint64_t a = a_is, b = b_is;                                                               \
+        set(cpu, a, b, size);                                                                      \
+        if (__builtin_expect(!branch_if(cpu, &s[1].insn, cond), 0))                                \
+            fast_call_last(cpu, s + 1);                                                            \
+    }
+
+#define CMP_COND(cc, size) compare_cond(cpu, a, b, cc, size)
+#define TEST_COND(cc, size) flags_cond(cpu, cc)
+#define IN_REG(size) gpr_read(cpu, i->reg, size)
+#define IN_IMM(size) ((uint64_t)i->imm & size_mask(size))
+
+#define COMPARE_JUMPS(size, form, cc)                                                              \
+    COMPARE_JUMP(cmp_mr, size, form, cc, rm, IN_REG(size), alu_sub, CMP_COND(cc, size))            \
+    COMPARE_JUMP(cmp_rm, size, form, cc, IN_REG(size), rm, alu_sub, CMP_COND(cc, size))            \
+    COMPARE_JUMP(cmp_mi, size, form, cc, rm, IN_IMM(size), alu_sub, CMP_COND(cc, size))            \
+    COMPARE_JUMP(test_mr, size, form, cc, rm, IN_REG(size), alu_and, TEST_COND(cc, size))          \
+    COMPARE_JUMP(test_mi, size, form, cc, rm, IN_IMM(size), alu_and, TEST_COND(cc, size))
+
+#define COMPARE_JUMPS_REG(cc)                                                                      \
+    COMPARE_JUMPS(1, FORM_REG, cc) COMPARE_JUMPS(4, FORM_REG, cc) COMPARE_JUMPS(8, FORM_REG, cc)   \
+    COMPARE_JUMPS(1, FORM_BASE, cc) COMPARE_JUMPS(4, FORM_BASE, cc) COMPARE_JUMPS(8, FORM_BASE, cc)
+EACH_CONDITION(COMPARE_JUMPS_REG)
+
+#define SIZES_OF(name, form, cc)                                                                   \
+    [cc] = {fast_##name##_1_##form##_##cc, NULL, fast_##name##_4_##form##_##cc,                    \
+            fast_##name##_8_##form##_##cc}
+#define LIST(name, form)                                                                           \
+    {op_##name, {SIZES_OF(name, form, 0), SIZES_OF(name, form, 1), SIZES_OF(name, form, 2),        \
+                 SIZES_OF(name, form, 3), SIZES_OF(name, form, 4), SIZES_OF(name, form, 5),        \
+                 SIZES_OF(name, form, 6), SIZES_OF(name, form, 7), SIZES_OF(name, form, 8),        \
+                 SIZES_OF(name, form, 9), SIZES_OF(name, form, 10), SIZES_OF(name, form, 11),      \
+                 SIZES_OF(name, form, 12), SIZES_OF(name, form, 13), SIZES_OF(name, form, 14),     \
+                 SIZES_OF(name, form, 15)}}
+
+static const struct fast_cond_row compare_rows[][2] = {
+    {LIST(cmp_mr, FORM_REG), LIST(cmp_mr, FORM_BASE)},
+    {LIST(cmp_rm, FORM_REG), LIST(cmp_rm, FORM_BASE)},
+    {LIST(cmp_mi, FORM_REG), LIST(cmp_mi, FORM_BASE)},
+    {LIST(test_mr, FORM_REG), LIST(test_mr, FORM_BASE)},
+    {LIST(test_mi, FORM_REG), LIST(test_mi, FORM_BASE)},
+};
+
+fast_handler *fast_compare_jump(const struct insn *compare, const struct insn *jcc,
+                                enum fast_form form)
+{
+    if (form > FORM_BASE)
+        return NULL;
+    for (unsigned r = 0; r < ARRAY_LEN(compare_rows); r++) {
+        const struct fast_cond_row *row = &compare_rows[r][form];
+        if (row->op == compare->op)
+            return row->handler[jcc->opcode & 15][__builtin_ctz(compare->opsize)];
+    }
+    return NULL;
+}
