@@ -94,7 +94,7 @@ $(GB)/$(1)/%.S.o: $(GS)/%.S $(GS)/guest.h
 endef
 $(eval $(call guest_objects,guest32))
 $(eval $(call guest_objects,guest64))
-.SECONDARY:
+.PRECIOUS: $(B)/%.o $(GB)/guest32/%.c.o $(GB)/guest32/%.S.o $(GB)/guest64/%.c.o $(GB)/guest64/%.S.o
 
 $(GB)/%_protected.img: $(GB)/guest32/%_protected.c.o $(GUEST_LIB:%=$(GB)/guest32/%.o) $(GS)/guest.ld
 	$(call say,GUEST,$@)
