@@ -313,7 +313,7 @@ static const struct row {
     {"bytes", row_bytes, 50000, "511 characters"},
     {"adc", row_adc, 100000, "100 x 256 bits"},
     {"matmul", row_matmul, 150, "48 x 48"},
-    {"rep-movsb", row_movs, 4000, "1 MiB"},
+    {"rep-movsb", row_movs, 1000, "1 MiB"},
     {"rep-stosq", row_stos, 4000, "1 MiB"},
     {"getppid", row_getppid, 200000, "call"},
     {"faults", row_faults, 100, "256 pages"},

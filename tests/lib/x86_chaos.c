@@ -16,6 +16,7 @@
 
 #define STEPS 2000  /* by x86_step, at most */
 #define SLICES 3    /* of the interpreter's loop */
+#define AGAIN_MAX 2
 #define REST_VECTOR 0x80
 #define CODE_ROOM 0x1000
 
@@ -332,17 +333,17 @@ static bool rests(const struct x86_cpu *cpu)
     return cpu->halted || cpu->shutdown || cpu->wait_for_sipi;
 }
 
-/* False: it does not get on, as in a long repetition or a jump to itself. */
-static bool step(struct chaos *ch, struct x86_cpu *cpu)
+/* How often it stayed where it was: a repetition paused, a jump led to itself. Not for ever. */
+static unsigned step(struct chaos *ch, struct x86_cpu *cpu)
 {
     unsigned again = 0;
-    for (unsigned n = 0; n < STEPS && again < 4 && !rests(cpu); n++, ch->counts.stepped++) {
+    for (unsigned n = 0; n < STEPS && again < AGAIN_MAX && !rests(cpu); n++, ch->counts.stepped++) {
         uint64_t at = cpu->next_rip;
         x86_step(cpu);
         again += cpu->next_rip == at;
     }
     vec_fp_release(cpu);
-    return again < 4;
+    return again;
 }
 
 static void loop(struct chaos *ch, struct interp_cpu *c, unsigned slices)
@@ -465,11 +466,12 @@ bool chaos_run(struct chaos *ch, const uint8_t *data, size_t size)
     bool same = true;
     memcpy(tables, gmem_ptr(&r->gm, RIG_PML4, sizeof tables), sizeof tables);
     ch->counts.cases++;
-    bool moves = step(ch, &r->cpu);
+    unsigned again = step(ch, &r->cpu);
     if (rests(&r->cpu)) {
         loop(ch, c, SLICES);
-        same = tables_changed(r, tables) || compare(ch, r, c);
-    } else if (moves && data[2] % 32 == 0) {
+        /* A repetition that overwrites itself ends where it happens to pause. */
+        same = again || tables_changed(r, tables) || compare(ch, r, c);
+    } else if (again < AGAIN_MAX && data[2] == 0) {
         loop(ch, c, 1); /* not comparable, but nothing may break */
     }
     x86_rig_free(r);

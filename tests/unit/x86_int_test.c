@@ -101,6 +101,28 @@ START_TEST(string_stops_between_elements_for_attention)
 }
 END_TEST
 
+static unsigned pauses;
+
+static void count_pause(void *opaque, unsigned id)
+{
+    (void)opaque, (void)id;
+    pauses++;
+}
+
+START_TEST(string_pauses_after_each_stretch)
+{
+    cpu->gpr[RSI] = 0x1000, cpu->gpr[RCX] = 0x20001;
+    rig.env.pause = count_pause;
+    steps = pauses = 0;
+    rig.before = count_step;
+    ck_assert_int_eq(RUN(0xf3, 0xac), RIG_DONE); /* rep lodsb */
+    ck_assert_uint_eq(steps, 3);
+    ck_assert_uint_eq(pauses, 2);
+    ck_assert_uint_eq(cpu->gpr[RCX], 0);
+    ck_assert_uint_eq(cpu->gpr[RSI], 0x21001);
+}
+END_TEST
+
 START_TEST(string_single_step_does_one_element)
 {
     cpu->gpr[RDI] = 0x2000, cpu->gpr[RCX] = 3;
@@ -511,6 +533,7 @@ int main(void)
     tcase_add_test(tc, string_fault_leaves_registers_at_the_element);
     tcase_add_test(tc, comparing_string_fault_leaves_flags);
     tcase_add_test(tc, string_stops_between_elements_for_attention);
+    tcase_add_test(tc, string_pauses_after_each_stretch);
     tcase_add_test(tc, string_single_step_does_one_element);
     tcase_add_test(tc, string_16_bit_pointers_wrap);
     tcase_add_test(tc, string_override_moves_the_source_only);

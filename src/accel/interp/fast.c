@@ -111,6 +111,21 @@ static void fuse_compare(struct slot *compare, const struct insn *jcc)
         compare->run = h;
 }
 
+/* From the end, where flags are seen by what comes. */
+static void drop_dead_flags(struct slot *slots, unsigned n)
+{
+    bool dead = false;
+    for (unsigned k = n; k-- > 0;) {
+        const struct insn *i = &slots[k].insn;
+        fast_handler *h = NULL;
+        if (dead && !(i->flags & INSN_MEM) && i->opsize <= 8)
+            h = handler_in(fast_quiet_rows, fast_quiet_nrows, i);
+        if (h)
+            slots[k].run = h;
+        dead = fast_flags_dead_before(i, dead);
+    }
+}
+
 void fast_choose(struct slot *slots, unsigned n, enum x86_mode mode, bool branches)
 {
     unsigned end = 0;
@@ -127,6 +142,8 @@ void fast_choose(struct slot *slots, unsigned n, enum x86_mode mode, bool branch
             slots[k].run = h;
     }
     slots[n] = (struct slot){.run = fast_end, .insn = {.end = (uint16_t)end}};
+    if (mode == X86_MODE64)
+        drop_dead_flags(slots, n);
     if (mode == X86_MODE64 && n > 1 && branches)
         fuse_compare(&slots[n - 2], &slots[n - 1].insn);
 }

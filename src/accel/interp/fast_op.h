@@ -38,13 +38,17 @@ struct fast_cond_row {
 };
 
 /* Each file's table. */
-extern const struct fast_row fast_alu_rows[], fast_mov_rows[], fast_flow_rows[];
-extern const unsigned fast_alu_nrows, fast_mov_nrows, fast_flow_nrows;
+extern const struct fast_row fast_alu_rows[], fast_mov_rows[], fast_flow_rows[], fast_quiet_rows[];
+extern const unsigned fast_alu_nrows, fast_mov_nrows, fast_flow_nrows, fast_quiet_nrows;
 extern const struct fast_cond_row fast_cond_rows[3]; /* op_jcc, op_setcc, op_cmovcc */
 
 /* A comparison and the Jcc behind it in one handler, in place of that of the comparison; NULL: none. */
 fast_handler *fast_compare_jump(const struct insn *compare, const struct insn *jcc,
                                 enum fast_form form);
+
+/* Does nobody see the flags that an instruction before this one leaves, given whether somebody sees those
+ * of this one? */
+bool fast_flags_dead_before(const struct insn *i, bool dead_behind);
 
 ALWAYS_INLINE void fast_next(struct x86_cpu *cpu, const struct slot *s)
 {
