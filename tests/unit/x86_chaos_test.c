@@ -8,7 +8,7 @@
 
 #include "tests/lib/x86_chaos.h"
 
-#define CASES 4000
+#define CASES 20000
 
 START_TEST(chaos_step_and_loop_agree)
 {
