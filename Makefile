@@ -131,7 +131,7 @@ docs: minivmm
 
 bench: minivmm guests
 	@tests/bench/start.sh
-	@for o in "" "-smp 4"; do tests/bench/memory.sh ./minivmm -kernel $(GB)/hello_long.img $$o; done
+	@for o in "" "-smp 4"; do tests/bench/memory.sh ./minivmm -accel kvm -kernel $(GB)/hello_long.img $$o; done
 	@tests/bench/memory.sh qemu-system-x86_64 -accel kvm -M microvm -m 512 -nodefaults -display none -serial stdio \
 	    -kernel $(GB)/hello_protected.img
 	@tests/bench/boot.sh

@@ -27,7 +27,7 @@ syscalls() {
     awk '/KVM_RUN/ { exit } !/resumed/ { n++ } END { print n + 0 }' "$work/trace"
 }
 
-printf 'minivmm: system calls before KVM_RUN %s\n' "$(syscalls ./minivmm -accel kvm "${options[@]}" -timeout 1)"
+printf 'minivmm: system calls before KVM_RUN %s\n' "$(syscalls ./minivmm -accel kvm,probe=off "${options[@]}" -timeout 1)"
 if command -v qemu-system-x86_64 >/dev/null; then
     for machine in microvm pc; do
         printf 'qemu -M %s: system calls before KVM_RUN %s\n' "$machine" "$(syscalls timeout 5 qemu-system-x86_64 -accel kvm -M "$machine" -nodefaults \
