@@ -8,7 +8,7 @@ run=()
 if ((EUID == 0)); then
     run=(setpriv --reuid=65534 --regid=65534 --clear-groups)
     chmod a+rx . ..
-    "${run[@]}" "$BIN" -version >/dev/null 2>&1 || skip "root may write everything, and another user cannot run the binary"
+    "${run[@]}" timeout 10 "$BIN" -version >/dev/null 2>&1 || skip "root may write everything, and another user cannot run the binary"
 fi
 "${run[@]}" timeout 10 "$BIN" -accel none -serial null -kernel kernel -disk disk 2>&1 </dev/null
 echo "[exit $?]"
