@@ -25,12 +25,6 @@ static inline void irq_set(const struct irq_line *line, bool level)
         line->set(line->opaque, line->n, level);
 }
 
-static inline void irq_pulse(const struct irq_line *line)
-{
-    irq_set(line, true);
-    irq_set(line, false);
-}
-
 /* A message-signalled interrupt: a 4-byte write of data to addr (SDM vol. 3 section 11.11, APM vol.
  * 2 section 16.11). */
 struct msi_msg {

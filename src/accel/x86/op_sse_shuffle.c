@@ -116,17 +116,7 @@ VEC_INLINE uint64_t rm_element(struct x86_cpu *cpu, const struct insn *i, unsign
 {
     if (!(i->flags & INSN_MEM))
         return cpu->gpr[i->rm];
-    gva_t va = insn_linear(cpu, i, size, false);
-    switch (size) {
-    case 1:
-        return mem_read8(cpu, va);
-    case 2:
-        return mem_read16(cpu, va);
-    case 4:
-        return mem_read32(cpu, va);
-    default:
-        return mem_read64(cpu, va);
-    }
+    return mem_read(cpu, insn_linear(cpu, i, size, false), size);
 }
 
 VEC_INLINE void insert(struct x86_cpu *cpu, const struct insn *i, uint32_t feature, unsigned size)
@@ -148,21 +138,7 @@ VEC_INLINE void extract(struct x86_cpu *cpu, const struct insn *i, uint32_t feat
         cpu->gpr[i->rm] = v;
         return;
     }
-    gva_t va = insn_linear(cpu, i, size, true);
-    switch (size) {
-    case 1:
-        mem_write8(cpu, va, (uint8_t)v);
-        break;
-    case 2:
-        mem_write16(cpu, va, (uint16_t)v);
-        break;
-    case 4:
-        mem_write32(cpu, va, (uint32_t)v);
-        break;
-    default:
-        mem_write64(cpu, va, v);
-        break;
-    }
+    mem_write(cpu, insn_linear(cpu, i, size, true), v, size);
 }
 
 void op_pinsrb(struct x86_cpu *cpu, const struct insn *i)
