@@ -8,6 +8,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${1:-build}
 passed=0 failed=0 skipped=0
+limit_s=600 # no suite takes a third of it; one that hangs is a failure, with its output, and the others still run
 
 # Adds up the closing lines of a suite's output; a suite that ends badly without saying so counts as one failure.
 count() {
@@ -40,7 +41,8 @@ suite() {
     shift
     local output=$build/tests/log/${name//\//_}.log start=$SECONDS status=0
     mkdir -p "${output%/*}"
-    "$@" >"$output" 2>&1 </dev/null || status=$?
+    timeout --kill-after=20 "$limit_s" "$@" >"$output" 2>&1 </dev/null || status=$?
+    ((status != 124 && status != 137)) || echo "no end within $limit_s s: stopped" >>"$output"
     seconds=$((SECONDS - start))
     count "$output" "$status"
 }

@@ -33,6 +33,8 @@
 
 enum { STATUS_TIMEOUT = 124, STATUS_TESTBED = 125 };
 enum { PIECE_BYTES = 4096, PIPE_BYTES = 1 << 20, TAIL_LINES = 15 }; // a piece never blocks a pipe
+enum { END_MS = 5000 };              // how long the emulator may take to put away its disks
+enum { START_S = 90, START_TRIES = 3 }; // a start that takes longer is given up, and tried again
 
 struct stream {
     int source, sink;
@@ -46,8 +48,10 @@ struct host {
     const char *directory, *kernel_log, *report_path;
     bool tty, tty_raw;
     struct termios saved_tty;
-    struct timespec deadline;
+    struct timespec deadline, start_deadline;
     bool has_deadline;
+    char **command;
+    int starts;
     pid_t emulator;
     bool emulator_ended;
     struct stream in, out, err;
@@ -89,13 +93,25 @@ static void show_tail(const char *path)
     fclose(file);
 }
 
+// After a program's end the emulator may close its disks in order; but it is not waited for for ever.
+static void end_emulator(void)
+{
+    if (host.emulator <= 0 || host.emulator_ended)
+        return;
+    kill(host.emulator, host.exited ? SIGTERM : SIGKILL);
+    for (int ms = 0; ms < END_MS; ms++) {
+        if (waitpid(host.emulator, NULL, WNOHANG))
+            return;
+        usleep(1000);
+    }
+    kill(host.emulator, SIGKILL);
+    waitpid(host.emulator, NULL, 0);
+}
+
 // Every way out of the process leads through here.
 static _Noreturn void leave(int status)
 {
-    if (host.emulator > 0 && !host.emulator_ended) {
-        kill(host.emulator, host.exited ? SIGTERM : SIGKILL);
-        waitpid(host.emulator, NULL, 0);
-    }
+    end_emulator();
     if (host.tty_raw)
         tcsetattr(STDIN_FILENO, TCSADRAIN, &host.saved_tty);
     if (status == STATUS_TESTBED && host.failure[0]) {
@@ -163,7 +179,15 @@ static _Noreturn void run_emulator(char **argv, const int wanted[6])
     _exit(127);
 }
 
-static void start_emulator(char **argv)
+static struct timespec seconds_from_now(double seconds)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    long long ns = time.tv_nsec + (long long)(seconds * 1e9);
+    return (struct timespec){.tv_sec = time.tv_sec + ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+static void start_emulator(void)
 {
     int in[2], out[2], err[2], control[2];
     char path[4096];
@@ -180,7 +204,7 @@ static void start_emulator(char **argv)
     if (host.emulator < 0)
         fail("fork", strerror(errno));
     if (host.emulator == 0)
-        run_emulator(argv, (int[]){in[0], null, log, out[1], err[1], control[1]});
+        run_emulator(host.command, (int[]){in[0], null, log, out[1], err[1], control[1]});
     close(in[0]);
     close(out[1]);
     close(err[1]);
@@ -191,6 +215,24 @@ static void start_emulator(char **argv)
     host.out = (struct stream){.source = out[0], .sink = STDOUT_FILENO};
     host.err = (struct stream){.source = err[0], .sink = STDERR_FILENO};
     host.control = control[0];
+    host.line_length = 0;
+    host.starts++;
+    host.start_deadline = seconds_from_now(START_S);
+}
+
+// The emulated kernel has been seen to stop for good before the program ran; nothing has passed
+// through the streams until then, so that a second start is as good as the first.
+static void restart_emulator(void)
+{
+    int ours[] = {host.in.sink, host.out.source, host.err.source, host.control};
+    fprintf(stderr, "testbed: the program did not start within %d s: starting the emulator again\n",
+            START_S);
+    kill(host.emulator, SIGKILL);
+    waitpid(host.emulator, NULL, 0);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (ours[i] >= 0)
+            close(ours[i]);
+    start_emulator();
 }
 
 static void send_size(void)
@@ -289,18 +331,24 @@ static void handle_signals(void)
     }
 }
 
-static int remaining_ms(void)
+static long long ms_until(struct timespec deadline)
 {
     struct timespec now;
-    if (!host.has_deadline)
-        return -1;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    long long ms = (host.deadline.tv_sec - now.tv_sec) * 1000LL +
-                   (host.deadline.tv_nsec - now.tv_nsec) / 1000000 + 1;
+    return (deadline.tv_sec - now.tv_sec) * 1000LL + (deadline.tv_nsec - now.tv_nsec) / 1000000 + 1;
+}
+
+static int remaining_ms(void)
+{
+    long long ms = host.has_deadline ? ms_until(host.deadline) : 1000000;
     if (ms <= 0) {
         fprintf(stderr, "testbed: timeout: the program was %s\n",
                 host.started ? "still running" : "not yet started");
         leave(STATUS_TIMEOUT);
+    }
+    if (!host.started && host.starts < START_TRIES) {
+        long long start_ms = ms_until(host.start_deadline);
+        ms = start_ms < 0 ? 0 : start_ms < ms ? start_ms : ms;
     }
     return ms > 1000000 ? 1000000 : (int)ms;
 }
@@ -314,7 +362,11 @@ static void relay_all(void)
 {
     while (!is_complete()) {
         struct pollfd fds[8];
+        if (!host.started && host.starts < START_TRIES && ms_until(host.start_deadline) <= 0)
+            restart_emulator();
         prepare(&host.in, &fds[0], &fds[1]);
+        if (!host.started)
+            fds[0].fd = -1;
         prepare(&host.out, &fds[2], &fds[3]);
         prepare(&host.err, &fds[4], &fds[5]);
         fds[6] = (struct pollfd){.fd = host.control, .events = POLLIN};
@@ -343,20 +395,15 @@ static void relay_all(void)
     }
 }
 
-static char **parse(int argc, char **argv)
+static void parse(int argc, char **argv)
 {
     int option;
     while ((option = getopt(argc, argv, "+t:d:l:r:T")) != -1) {
         switch (option) {
-        case 't': {
-            double seconds = strtod(optarg, NULL);
-            clock_gettime(CLOCK_MONOTONIC, &host.deadline);
-            long long ns = host.deadline.tv_nsec + (long long)(seconds * 1e9);
-            host.deadline.tv_sec += ns / 1000000000;
-            host.deadline.tv_nsec = ns % 1000000000;
+        case 't':
+            host.deadline = seconds_from_now(strtod(optarg, NULL));
             host.has_deadline = true;
             break;
-        }
         case 'd': host.directory = optarg; break;
         case 'l': host.kernel_log = optarg; break;
         case 'r': host.report_path = optarg; break;
@@ -366,16 +413,16 @@ static char **parse(int argc, char **argv)
     }
     if (optind >= argc)
         fail("host", "no emulator given");
-    return argv + optind;
+    host.command = argv + optind;
 }
 
 int main(int argc, char **argv)
 {
-    char **command = parse(argc, argv);
+    parse(argc, argv);
     if (host.report_path && !(host.report = fopen(host.report_path, "we")))
         fail(host.report_path, strerror(errno));
     open_signals();
-    start_emulator(command);
+    start_emulator();
     make_raw();
     relay_all();
     leave(host.status);
