@@ -47,6 +47,10 @@ suite() {
     count "$output" "$status"
 }
 
+# The stock kernel is fetched once, here; where it cannot be had, every test that wants it is a skip with this reason.
+NO_KERNEL=$(guest-images/linux/fetch-kernel 2>&1 >/dev/null) && NO_KERNEL=
+export NO_KERNEL=${NO_KERNEL##*$'\n'}
+
 for test in "$build"/tests/unit/*_test; do
     suite "unit/${test##*/}" "$test"
 done
