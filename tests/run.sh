@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# `make check`: runs every suite, prints what each passed, failed and skipped (with the reason) and the time it took, then the sum.
+# `make check`: runs every suite, several at a time; prints what each passed, failed and skipped (with the reason) and the time it took, then the sum.
 # Usage: tests/run.sh [BUILD-DIR]        A suite is a command whose output ends in "N passed, N failed, N skipped", a Check program, or speaks TAP.
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${1:-build}
 passed=0 failed=0 skipped=0
+started=() running=0 # suites, in order; as many at a time as there are processors, but not more than four testbeds' memory
+processors=$(($(nproc) < 4 ? $(nproc) : 4))
 limit_s=600 # no suite takes a third of it; one that hangs is a failure, with its output, and the others still run
 
 # Adds up the closing lines of a suite's output; a suite that ends badly without saying so counts as one failure.
 count() {
-    local output=$1 status=$2 p f s checks bad
+    local name=$1 output=$2 status=$3 seconds=$4 p f s checks bad
     p=$(sed -n 's/^\([0-9]*\) passed, [0-9]* failed, [0-9]* skipped$/\1/p' "$output" | tail -n 1)
     if [[ -n $p ]]; then
         f=$(sed -n 's/^[0-9]* passed, \([0-9]*\) failed, [0-9]* skipped$/\1/p' "$output" | tail -n 1)
@@ -36,15 +38,41 @@ count() {
     fi
 }
 
-suite() {
-    name=$1
+# Runs one suite; its status and its seconds are left beside its output.
+run_suite() {
+    local output=$1 start=$SECONDS status=0
     shift
-    local output=$build/tests/log/${name//\//_}.log start=$SECONDS status=0
-    mkdir -p "${output%/*}"
     timeout --kill-after=20 "$limit_s" "$@" >"$output" 2>&1 </dev/null || status=$?
     ((status != 124 && status != 137)) || echo "no end within $limit_s s: stopped" >>"$output"
-    seconds=$((SECONDS - start))
-    count "$output" "$status"
+    echo "$status $((SECONDS - start))" >"$output.end"
+}
+
+# Tells of the suites that have ended, in the order they were started.
+report_ended() {
+    local status seconds name
+    while ((${#started[@]})) && [[ -e $(output_of "${started[0]}").end ]]; do
+        name=${started[0]}
+        started=("${started[@]:1}")
+        read -r status seconds <"$(output_of "$name").end"
+        count "$name" "$(output_of "$name")" "$status" "$seconds"
+    done
+}
+
+output_of() {
+    echo "$build/tests/log/${1//\//_}.log"
+}
+
+# Starts a suite as soon as a processor is free for it.
+suite() {
+    local name=$1 output
+    shift
+    output=$(output_of "$name")
+    mkdir -p "${output%/*}"
+    rm -f "$output.end"
+    ((running < processors)) || { wait -n || true; running=$((running - 1)); report_ended; }
+    started+=("$name")
+    run_suite "$output" "$@" &
+    running=$((running + 1))
 }
 
 # The stock kernel is fetched once, here; where it cannot be had, every test that wants it is a skip with this reason.
@@ -63,5 +91,7 @@ suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
 suite boot tests/boot/run.sh ./minivmm
 
+wait
+report_ended
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 ((failed == 0))
