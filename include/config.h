@@ -29,6 +29,9 @@ struct disk_config {
 
 struct config {
     const char *kernel, *initrd, *append; /* append after defaults, never NULL after config_parse */
+    bool append_default; /* nobody gave -append */
+    bool no_initrd;      /* -initrd none: not even one that minivmm makes */
+    const char *modules; /* -modules: where the kernel's modules are; NULL: not told */
     enum kernel_unpack unpack;
     struct disk_config disks[CONFIG_MAX_DISKS]; /* in the order the guest finds them */
     unsigned ndisks;

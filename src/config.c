@@ -15,6 +15,7 @@
 
 #define RAM_DEFAULT MIB(512)
 
+static int set_initrd(void *target, const char *value, struct err *err);
 static int set_serial(void *target, const char *value, struct err *err);
 static int set_log_items(void *target, const char *value, struct err *err);
 static int set_name(void *target, const char *value, struct err *err);
@@ -45,12 +46,21 @@ const struct opt_choice config_unpack_modes[] = {
 static const struct opt_row rows[] = {
     {.name = "kernel", .metavar = "FILE", .group = GROUP_BOOT, .kind = OPT_FILE,
      .offset = FIELD(kernel), .help = "The kernel to boot."},
-    {.name = "initrd", .metavar = "FILE", .group = GROUP_BOOT, .kind = OPT_FILE,
-     .offset = FIELD(initrd), .help = "The initial RAM disk."},
+    {.name = "initrd", .metavar = "FILE|none", .group = GROUP_BOOT, .kind = OPT_CALL,
+     .parse = set_initrd,
+     .help = "The initial RAM disk. Without it, for a Linux kernel whose drivers for its root disk "
+             "are modules, minivmm makes one; none: it does not, and looks for no root either."},
+    {.name = "modules", .metavar = "DIR", .group = GROUP_BOOT, .kind = OPT_FILE,
+     .offset = FIELD(modules),
+     .help = "Where the kernel's modules are: what /lib/modules/RELEASE is, or a directory that "
+             "holds RELEASE or lib/modules/RELEASE. Without it they are looked for in modules and "
+             "lib/modules beside the kernel file and beside its directory, and in /lib/modules."},
     {.name = "append", .metavar = "TEXT", .group = GROUP_BOOT, .kind = OPT_TEXT,
      .offset = FIELD(append),
-     .help = "The kernel's command line. Without this option it is console=ttyS0, and "
-             "root=/dev/vda rw (ro for a read-only disk) too when there is a disk and no initrd."},
+     .help = "The kernel's command line. Without this option it is console=ttyS0. Where there are "
+             "disks, no initrd and no root= here, the root is looked for (a partition of the type "
+             "Linux root, the biggest other one with a file system of Linux, or the whole disk), and "
+             "root= and rw (ro for a read-only disk) are added."},
     {.name = "kernel-unpack", .group = GROUP_BOOT, .kind = OPT_CHOICE,
      .choices = config_unpack_modes, .offset = FIELD(unpack),
      .help = "Who decompresses a bzImage (default auto)."},
@@ -199,6 +209,16 @@ static int set_serial(void *target, const char *value, struct err *err)
     return 0;
 }
 
+static int set_initrd(void *target, const char *value, struct err *err)
+{
+    struct config *cfg = &((struct cmdline *)target)->cfg;
+    if (!*value)
+        return err_set(err, EINVAL, "-initrd: the file name is empty");
+    cfg->no_initrd = !strcmp(value, "none");
+    cfg->initrd = cfg->no_initrd ? NULL : value;
+    return 0;
+}
+
 static int check_log_item(const char *item, size_t len, struct err *err)
 {
     static const char *const words[] = {"all", "none", NULL};
@@ -274,7 +294,8 @@ static int resolve(struct cmdline *cl, struct err *err)
     if (!cfg->naccels)
         cfg->accels[cfg->naccels++] = "auto";
     int rc = config_resolve_disks(cl, err);
-    if (!rc && !cfg->append)
+    cfg->append_default = !cfg->append;
+    if (!rc && cfg->append_default)
         rc = default_append(cfg, err);
     return rc;
 }

@@ -70,7 +70,11 @@ void config_print(const struct config *cfg, FILE *out)
     print_text("name", cfg->name, out);
     print_text("kernel", cfg->kernel, out);
     fprintf(out, "kernel-unpack = %s\n", config_unpack_modes[cfg->unpack].name);
-    print_text("initrd", cfg->initrd, out);
+    if (!cfg->initrd)
+        fprintf(out, "initrd = %s\n", cfg->no_initrd ? ABSENT : "(made when needed)");
+    else
+        print_text("initrd", cfg->initrd, out);
+    print_text("modules", cfg->modules, out);
     print_text("append", cfg->append, out);
     print_machine(cfg, out);
     fprintf(out, "disks = %u\n", cfg->ndisks);

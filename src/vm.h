@@ -21,6 +21,7 @@
 #include "loader.h"
 #include "devices/reset_port.h"
 #include "pci.h"
+#include "src/auto_boot.h"
 #include "src/fatal.h"
 #include "stop.h"
 
@@ -46,6 +47,7 @@ struct vm {
 
     struct accel accel;
     struct vcpu *vcpus; /* cfg->smp of them; none without a CPU */
+    struct auto_boot auto_boot;
     struct boot_plan plan;
 
     /* Backends, closed after the devices that use them. */
