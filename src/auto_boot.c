@@ -190,7 +190,8 @@ static int set_cmdline(struct auto_boot *ab, const struct root_search *search, s
         text = cfg->serials[0] ? "console=ttyS0" : "";
     if (!cmdline_has(text, "ro") && !cmdline_has(text, "rw"))
         mode = search->read_only ? " ro" : " rw";
-    if (asprintf(&ab->cmdline, "%s%sroot=%s%s", text, *text ? " " : "", search->name, mode) < 0) {
+    /* in front: what follows "--" is for the guest's init */
+    if (asprintf(&ab->cmdline, "root=%s%s%s%s", search->name, mode, *text ? " " : "", text) < 0) {
         ab->cmdline = NULL;
         return err_set(err, ENOMEM, "out of memory for the command line");
     }

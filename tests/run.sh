@@ -55,6 +55,7 @@ suite guests/kvm tests/guest/run.sh --engine kvm ./minivmm
 suite guests/interp tests/guest/run.sh --engine interp ./minivmm
 suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
+suite everyday tests/everyday/run.sh ./minivmm
 suite boot tests/boot/run.sh ./minivmm
 
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
