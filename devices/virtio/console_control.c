@@ -37,16 +37,13 @@ static void ignore(struct virtio_console *dev, const struct message *m)
 
 /* --- to the driver --- */
 
-/*
- * Rows stand before columns: the specification's text has it the other way round, but this is what
- * drivers read.
- */
+/* Columns first. Linux before 2025 takes them for rows, against the specification. */
 static size_t put_size(const struct console_port *port, struct message *m)
 {
     unsigned cols = 0, rows = 0;
     chr_size(port->chr, &cols, &rows);
-    store_le16(m->tail, (uint16_t)rows);
-    store_le16(m->tail + 2, (uint16_t)cols);
+    store_le16(m->tail, (uint16_t)cols);
+    store_le16(m->tail + 2, (uint16_t)rows);
     return HEADER + 4;
 }
 
