@@ -17,7 +17,24 @@
 #define CONFIG_MAX_SERIALS 2
 #define CONFIG_MAX_ACCELS 4
 
+#define CONFIG_MAX_PORTS 31
+
 enum virtio_bus { VIRTIO_BUS_PCI, VIRTIO_BUS_MMIO };
+
+struct chr;
+struct chr_env;
+
+#define PORT_NR_ANY UINT32_MAX
+
+/* A port of the virtio console. */
+struct port_config {
+    unsigned nr;         /* below CONFIG_MAX_PORTS; 0 for a terminal only */
+    bool terminal;       /* hvc, else a channel */
+    const char *name;    /* or NULL */
+    const char *backend; /* for chr_open; or NULL and: */
+    struct chr *(*open)(void *self, const struct chr_env *env, struct err *err);
+    void *self; /* of open */
+};
 
 struct disk_config {
     struct block_config block; /* snapshot already includes -snapshot */
@@ -41,6 +58,11 @@ struct config {
     unsigned naccels;
     bool accel_probe; /* refuse an engine that the probe found unfit for the kernel */
     const char *serials[CONFIG_MAX_SERIALS]; /* COM1, COM2, for chr_open; NULL: not there */
+    struct port_config ports[CONFIG_MAX_PORTS];
+    unsigned nports;
+    bool virtio_serial; /* there is such a device, perhaps without ports */
+    unsigned max_ports; /* port numbers it has room for; 0: what is needed */
+    enum virtio_bus ports_bus;
     bool debug_exit;
     uint16_t debug_exit_port, debug_exit_size;
     bool no_reboot;
@@ -60,5 +82,7 @@ enum config_outcome { CONFIG_RUN, CONFIG_STOP };
  */
 int config_parse(struct config *cfg, int argc, char **argv, enum config_outcome *outcome,
                  struct err *err);
+/* For code that runs a machine: one more port, PORT_NR_ANY for the first free number. -EINVAL. */
+int config_add_port(struct config *cfg, const struct port_config *port, struct err *err);
 void config_print(const struct config *cfg, FILE *out);
 void config_free(struct config *cfg);

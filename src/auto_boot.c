@@ -183,15 +183,17 @@ static int make_initramfs(struct auto_boot *ab, const struct module_set *set, st
 static int set_cmdline(struct auto_boot *ab, const struct root_search *search, struct err *err)
 {
     const struct config *cfg = search->cfg;
-    const char *text = cfg->append, *mode = "";
+    const char *text = cfg->append, *mode = "", *guess = strstr(text, "root=");
+    size_t len = strlen(text);
     if (search->named || !search->name[0])
         return 0;
-    if (cfg->append_default)
-        text = cfg->serials[0] ? "console=ttyS0" : "";
-    if (!cmdline_has(text, "ro") && !cmdline_has(text, "rw"))
+    if (cfg->append_default && guess)
+        len = (size_t)(guess - text);
+    if (cfg->append_default || (!cmdline_has(text, "ro") && !cmdline_has(text, "rw")))
         mode = search->read_only ? " ro" : " rw";
     /* in front: what follows "--" is for the guest's init */
-    if (asprintf(&ab->cmdline, "root=%s%s%s%s", search->name, mode, *text ? " " : "", text) < 0) {
+    if (asprintf(&ab->cmdline, "root=%s%s%s%.*s", search->name, mode, len ? " " : "", (int)len,
+                 text) < 0) {
         ab->cmdline = NULL;
         return err_set(err, ENOMEM, "out of memory for the command line");
     }

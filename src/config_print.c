@@ -51,6 +51,27 @@ static void print_disk(const struct disk_config *d, unsigned n, FILE *out)
     fprintf(out, "disk%u.aio = %s\n", n, config_aio_modes[d->block.aio].name);
 }
 
+static void print_port(const struct port_config *p, FILE *out)
+{
+    char key[32];
+    snprintf(key, sizeof key, "port%u", p->nr);
+    print_text(key, p->backend, out);
+    snprintf(key, sizeof key, "port%u.name", p->nr);
+    print_text(key, p->name, out);
+    fprintf(out, "port%u.kind = %s\n", p->nr, p->terminal ? "terminal" : "channel");
+}
+
+static void print_ports(const struct config *cfg, FILE *out)
+{
+    if (!cfg->virtio_serial) {
+        fprintf(out, "ports = " ABSENT "\n");
+        return;
+    }
+    fprintf(out, "ports = %u on %s\n", cfg->nports, config_buses[cfg->ports_bus].name);
+    for (unsigned i = 0; i < cfg->nports; i++)
+        print_port(&cfg->ports[i], out);
+}
+
 static void print_machine(const struct config *cfg, FILE *out)
 {
     bool whole_mib = cfg->ram_size % MIB(1) == 0;
@@ -87,6 +108,7 @@ void config_print(const struct config *cfg, FILE *out)
         fprintf(out, "debug-exit = " ABSENT "\n");
     print_text("com1", cfg->serials[0], out);
     print_text("com2", cfg->serials[1], out);
+    print_ports(cfg, out);
     print_flag("reboot", !cfg->no_reboot, out);
     if (cfg->timeout_s)
         fprintf(out, "timeout = %u s\n", cfg->timeout_s);

@@ -52,6 +52,7 @@ struct vm {
 
     /* Backends, closed after the devices that use them. */
     struct chr *chrs[CONFIG_MAX_SERIALS];
+    struct chr *port_chrs[CONFIG_MAX_PORTS];
     struct block *blocks[CONFIG_MAX_DISKS];
 
     /* The board's (machine_pc.c). */
