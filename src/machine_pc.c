@@ -16,6 +16,7 @@
 #include "devices/rtc.h"
 #include "devices/serial.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/fs.h"
 #include "layout.h"
 #include "memmap.h"
 #include "src/vm.h"
@@ -167,6 +168,22 @@ static int make_disks(struct vm *vm, struct err *err)
     return 0;
 }
 
+static int make_shares(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->cfg->nshares; i++) {
+        const struct share_config *share = &vm->cfg->shares[i];
+        vm->shares[i] = fs_open(&share->fs, err);
+        if (!vm->shares[i])
+            return -EINVAL;
+        struct virtio *vd = virtio_fs_create(vm->shares[i], share->tag, share->queues, &vm->gmem,
+                                             &vm->events, err);
+        int rc = vd ? plug_virtio(vm, vd, share->bus, err) : -ENOMEM;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
 /* --- firmware --- */
 
 static int make_fw_cfg(struct vm *vm, struct err *err)
@@ -212,6 +229,7 @@ static const struct part {
     {"isa-debug-exit", want_debug_exit, make_debug_exit},
     {"pci host", NULL, make_pci_host},
     {"disks", NULL, make_disks},
+    {"shares", NULL, make_shares},
     {"fw_cfg", NULL, make_fw_cfg},
 };
 
@@ -245,6 +263,8 @@ void machine_destroy(struct vm *vm)
     }
     for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
         block_close(vm->blocks[i]);
+    for (unsigned i = 0; i < CONFIG_MAX_SHARES; i++)
+        fs_close(vm->shares[i]);
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++)
         chr_close(vm->chrs[i]);
 }

@@ -21,6 +21,7 @@
 #include "loader.h"
 #include "devices/reset_port.h"
 #include "pci.h"
+#include "share.h"
 #include "src/fatal.h"
 #include "stop.h"
 
@@ -51,6 +52,7 @@ struct vm {
     /* Backends, closed after the devices that use them. */
     struct chr *chrs[CONFIG_MAX_SERIALS];
     struct block *blocks[CONFIG_MAX_DISKS];
+    struct fs *shares[CONFIG_MAX_SHARES];
 
     /* The board's (machine_pc.c). */
     struct device *devices; /* newest first, which is the order of teardown */
