@@ -12,8 +12,10 @@
 #include "err.h"
 #include "loader.h"
 #include "opt.h"
+#include "share.h"
 
 #define CONFIG_MAX_DISKS 16
+#define CONFIG_MAX_SHARES 8
 #define CONFIG_MAX_SERIALS 2
 #define CONFIG_MAX_ACCELS 4
 
@@ -44,6 +46,13 @@ struct disk_config {
     unsigned queues;     /* 1 to VIRTIO_MAX_QUEUES; one per vCPU unless told */
 };
 
+struct share_config {
+    struct fs_config fs;
+    const char *tag;     /* never NULL after config_parse; no two alike */
+    enum virtio_bus bus;
+    unsigned queues;     /* for requests; one per vCPU, up to 4 */
+};
+
 struct config {
     const char *kernel, *initrd, *append; /* append after defaults, never NULL after config_parse */
     bool append_default; /* nobody gave -append */
@@ -52,6 +61,8 @@ struct config {
     enum kernel_unpack unpack;
     struct disk_config disks[CONFIG_MAX_DISKS]; /* in the order the guest finds them */
     unsigned ndisks;
+    struct share_config shares[CONFIG_MAX_SHARES];
+    unsigned nshares;
     uint64_t ram_size; /* bytes, whole pages */
     unsigned smp;
     const char *accels[CONFIG_MAX_ACCELS]; /* in order of preference, no name twice; or "auto" */

@@ -96,6 +96,11 @@ static const struct opt_row rows[] = {
      .help = "Add a device; may be repeated. NAME,help lists its keys."},
     {.name = "snapshot", .group = GROUP_DISKS, .kind = OPT_FLAG, .offset = FIELD(snapshot),
      .help = "Throw away what is written to disks: snapshot for all of them."},
+    {.name = "share", .metavar = "DIR[,KEY[=VALUE]]...", .group = GROUP_DISKS, .kind = OPT_CALL,
+     .parse = config_add_share, .keys = share_keys,
+     .help = "A host directory for the guest, by virtio-fs; may be repeated. There: mount -t "
+             "virtiofs share /mnt."},
+    {.name = "virtfs", .metavar = "TEXT", .kind = OPT_CALL, .parse = config_refuse_virtfs},
 
     {.name = "serial", .metavar = "stdio|file:PATH|pty|chardev:ID|null|none",
      .group = GROUP_CONSOLE, .kind = OPT_CALL, .parse = config_add_serial,
@@ -266,6 +271,8 @@ static int resolve(struct cmdline *cl, struct err *err)
     int rc = config_resolve_disks(cl, err);
     if (!rc)
         rc = config_resolve_console(cl, err);
+    if (!rc)
+        rc = config_resolve_shares(cl, err);
     cfg->append_default = !cfg->append;
     if (!rc && cfg->append_default)
         rc = default_append(cl, err);

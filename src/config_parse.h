@@ -47,7 +47,8 @@ struct cmdline {
 
 /* Words for enums, for parsing and printing. */
 extern const struct opt_choice config_unpack_modes[], config_cache_modes[], config_aio_modes[],
-    config_buses[];
+    config_buses[],
+    config_share_caches[], config_share_owners[];
 
 /* config_disk.c: -disk, -drive, -device */
 extern const struct opt_keys *const disk_keys[], *const drive_keys[], *const device_keys[];
@@ -70,6 +71,13 @@ int config_add_virtconsole(struct cmdline *cl, const char *words, struct err *er
 int config_add_virtserialport(struct cmdline *cl, const char *words, struct err *err);
 /* Match ports with -chardev, number them, default serial port. */
 int config_resolve_console(struct cmdline *cl, struct err *err);
+
+/* config_share.c: -share */
+extern const struct opt_keys *const share_keys[];
+int config_add_share(void *target, const char *value, struct err *err);
+int config_refuse_virtfs(void *target, const char *value, struct err *err);
+/* Fill the defaults of shares. cfg.smp and disks are known. */
+int config_resolve_shares(struct cmdline *cl, struct err *err);
 
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],

@@ -72,6 +72,21 @@ static void print_ports(const struct config *cfg, FILE *out)
         print_port(&cfg->ports[i], out);
 }
 
+static void print_share(const struct share_config *s, unsigned n, FILE *out)
+{
+    char key[32];
+    snprintf(key, sizeof key, "share%u", n);
+    print_text(key, s->fs.path, out);
+    snprintf(key, sizeof key, "share%u.tag", n);
+    print_text(key, s->tag, out);
+    snprintf(key, sizeof key, "share%u.read-only", n);
+    print_flag(key, s->fs.read_only, out);
+    fprintf(out, "share%u.cache = %s\n", n, config_share_caches[s->fs.cache].name);
+    fprintf(out, "share%u.owner = %s\n", n, config_share_owners[s->fs.owner].name);
+    fprintf(out, "share%u.bus = %s\n", n, config_buses[s->bus].name);
+    fprintf(out, "share%u.queues = %u\n", n, s->queues);
+}
+
 static void print_machine(const struct config *cfg, FILE *out)
 {
     bool whole_mib = cfg->ram_size % MIB(1) == 0;
@@ -101,6 +116,9 @@ void config_print(const struct config *cfg, FILE *out)
     fprintf(out, "disks = %u\n", cfg->ndisks);
     for (unsigned i = 0; i < cfg->ndisks; i++)
         print_disk(&cfg->disks[i], i, out);
+    fprintf(out, "shares = %u\n", cfg->nshares);
+    for (unsigned i = 0; i < cfg->nshares; i++)
+        print_share(&cfg->shares[i], i, out);
     if (cfg->debug_exit)
         fprintf(out, "debug-exit = port 0x%x, %u bytes\n", cfg->debug_exit_port,
                 cfg->debug_exit_size);

@@ -17,6 +17,7 @@
 #include "devices/serial.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/fs.h"
 #include "layout.h"
 #include "memmap.h"
 #include "src/vm.h"
@@ -198,6 +199,22 @@ static int make_console(struct vm *vm, struct err *err)
     return vd ? plug_virtio(vm, vd, cfg->ports_bus, err) : -EINVAL;
 }
 
+static int make_shares(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->cfg->nshares; i++) {
+        const struct share_config *share = &vm->cfg->shares[i];
+        vm->shares[i] = fs_open(&share->fs, err);
+        if (!vm->shares[i])
+            return -EINVAL;
+        struct virtio *vd = virtio_fs_create(vm->shares[i], share->tag, share->queues, &vm->gmem,
+                                             &vm->events, err);
+        int rc = vd ? plug_virtio(vm, vd, share->bus, err) : -ENOMEM;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
 /* --- firmware --- */
 
 static int make_fw_cfg(struct vm *vm, struct err *err)
@@ -244,6 +261,7 @@ static const struct part {
     {"pci host", NULL, make_pci_host},
     {"disks", NULL, make_disks},
     {"virtio console", want_console, make_console},
+    {"shares", NULL, make_shares},
     {"fw_cfg", NULL, make_fw_cfg},
 };
 
@@ -277,6 +295,8 @@ void machine_destroy(struct vm *vm)
     }
     for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
         block_close(vm->blocks[i]);
+    for (unsigned i = 0; i < CONFIG_MAX_SHARES; i++)
+        fs_close(vm->shares[i]);
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++)
         chr_close(vm->chrs[i]);
     for (unsigned i = 0; i < CONFIG_MAX_PORTS; i++)

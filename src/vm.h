@@ -21,6 +21,7 @@
 #include "loader.h"
 #include "devices/reset_port.h"
 #include "pci.h"
+#include "share.h"
 #include "src/auto_boot.h"
 #include "src/fatal.h"
 #include "stop.h"
@@ -54,6 +55,7 @@ struct vm {
     struct chr *chrs[CONFIG_MAX_SERIALS];
     struct chr *port_chrs[CONFIG_MAX_PORTS];
     struct block *blocks[CONFIG_MAX_DISKS];
+    struct fs *shares[CONFIG_MAX_SHARES];
 
     /* The board's (machine_pc.c). */
     struct device *devices; /* newest first, which is the order of teardown */
