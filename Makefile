@@ -21,8 +21,9 @@ LDLIBS += $(shell pkg-config --libs --static $(PKGS) 2>/dev/null)
 # One file that runs anywhere and starts in a third of the instructions; `make STATIC=` links to the system's libraries instead.
 STATIC ?= $(if $(SANITIZE),,-static-pie)
 
+INIT := $(B)/guest-images/init/init
 SRC := $(wildcard src/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
-OBJ := $(SRC:%.c=$(B)/%.o)
+OBJ := $(SRC:%.c=$(B)/%.o) $(B)/guest-images/init/image.o
 LIB_OBJ := $(filter-out $(B)/src/main.o,$(OBJ))
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 # Archives, so that a test may put a part of its own in the place of a real one.
@@ -43,6 +44,20 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# --- minivmm's own init for guests, linked into minivmm as bytes; shares what is pure with loader/ ---
+INIT_SRC := $(wildcard guest-images/init/*.c) loader/disk_probe.c loader/cmdline.c
+INIT_CFLAGS := -std=gnu17 -Os -g0 $(WARN) -ffreestanding -fno-builtin -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \
+               -fcf-protection=none -ffunction-sections -fno-tree-loop-distribute-patterns
+INIT_LDFLAGS := -static -nostdlib -no-pie -Wl,--build-id=none,--gc-sections,-s -Wl,-z,noexecstack -Wl,-z,noseparate-code -Wl,-z,norelro
+$(INIT): $(INIT_SRC) $(wildcard guest-images/init/*.h) loader/disk_probe.h loader/cmdline.h include/util.h
+	@mkdir -p $(@D)
+	$(call say,GUEST,$@)
+	$(Q)gcc -Iinclude -I. $(INIT_CFLAGS) $(INIT_LDFLAGS) -o $@ $(filter %.c,$^)
+
+$(B)/guest-images/init/image.o: guest-images/init/image.S $(INIT)
+	$(call say,AS,$<)
+	$(Q)$(CC) -DINIT_FILE='"$(INIT)"' -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 $(TESTLIB): $(TESTLIB_OBJ)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Character backends: where a serial port's bytes come from and go to (terminal, file, pty,
-// nowhere). A backend never blocks the caller. Bytes move when the device asks; the backend only
+// Character backends: where the bytes of a serial port or console port come from and go to
+// (terminal, file, pty, socket, descriptors, nowhere). A backend never blocks the caller. Bytes move when the device asks; the backend only
 // says when asking is worth it. Input that the device has no room for stays in the backend, which
 // then stops reading from its own source: nothing is lost. Thread: chr_read, chr_write and the
 // client's calls under the device lock; fd work on the event loop.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ struct chr_client {
     void (*readable)(void *self);   /* bytes wait */
     void (*writable)(void *self);   /* a chr_write that was cut short may go on */
     void (*break_seen)(void *self); /* the user asked for a serial break; may be NULL */
+    /* The far end came (true) or went (false; every byte it sent was taken before). May be NULL. */
+    void (*peer)(void *self, bool here);
+    void (*resized)(void *self); /* chr_size gives another answer; may be NULL */
     void *self;
 };
 
@@ -29,12 +33,17 @@ struct chr_ops {
     size_t (*read)(struct chr *chr, uint8_t *buf, size_t len);
     size_t (*write)(struct chr *chr, const uint8_t *buf, size_t len);
     void (*fini)(struct chr *chr); /* flush what can be flushed, restore the terminal, free */
+    /* Columns and rows of a terminal; false: it is none. NULL: never one. */
+    bool (*size)(struct chr *chr, unsigned *cols, unsigned *rows);
+    /* The guest opened or closed its end of a console port; NULL: of no interest. */
+    void (*guest_open)(struct chr *chr, bool open);
 };
 
 struct chr {
     const char *name;
     const struct chr_ops *ops;
     struct chr_client client;
+    bool peer_gone; /* what client.peer told last, or would have */
 };
 
 /* Take up to len waiting bytes; returns how many (0: none now, `readable` will tell). */
@@ -49,6 +58,25 @@ static inline size_t chr_write(struct chr *chr, const uint8_t *buf, size_t len)
     return chr->ops->write(chr, buf, len);
 }
 
+static inline bool chr_size(struct chr *chr, unsigned *cols, unsigned *rows)
+{
+    return chr->ops->size && chr->ops->size(chr, cols, rows);
+}
+
+static inline void chr_guest_open(struct chr *chr, bool open)
+{
+    if (chr->ops->guest_open)
+        chr->ops->guest_open(chr, open);
+}
+
+/* For backends: the far end came or went. Device lock held. */
+static inline void chr_tell_peer(struct chr *chr, bool here)
+{
+    chr->peer_gone = !here;
+    if (chr->client.peer)
+        chr->client.peer(chr->client.self, here);
+}
+
 /* What every backend is given. */
 struct chr_env {
     struct evloop *loop;
@@ -57,12 +85,22 @@ struct chr_env {
 };
 
 /*
- * Open a backend from a `-serial` value: stdio, file:PATH, pty, none (null is the same). Unknown
- * names list the known ones. The terminal is put in raw mode by tty_raw(), later, so that set-up
+ * Open a backend by its description: stdio, file:PATH, pty, none (null is the same), fd:IN:OUT
+ * (see chr_fd_open), socket:PATH (a UNIX socket that listens; one client at a time, with nobody
+ * there output is dropped). Unknown names list the known ones. The terminal is put in raw mode by tty_raw(), later, so that set-up
  * errors still print well.
  */
 struct chr *chr_open(const char *spec, const struct chr_env *env, struct err *err);
 void chr_close(struct chr *chr); /* NULL is allowed */
+
+/*
+ * Input from one descriptor, output to another (or the same); -1: no input, or output dropped. They
+ * stay the caller's, open until chr_close, and their flags as they are: others may share them.
+ */
+struct chr *chr_fd_open(int in, int out, const struct chr_env *env, struct err *err);
+
+/* The terminal on stdin got another size. The event loop's thread. */
+void chr_stdio_resized(void);
 
 /* Put the terminal on stdin, if it is one, in raw mode; registered so that every way out of the
  * process restores it. */

@@ -12,12 +12,31 @@
 #include "err.h"
 #include "loader.h"
 #include "opt.h"
+#include "share.h"
 
 #define CONFIG_MAX_DISKS 16
+#define CONFIG_MAX_SHARES 8
 #define CONFIG_MAX_SERIALS 2
 #define CONFIG_MAX_ACCELS 4
 
+#define CONFIG_MAX_PORTS 31
+
 enum virtio_bus { VIRTIO_BUS_PCI, VIRTIO_BUS_MMIO };
+
+struct chr;
+struct chr_env;
+
+#define PORT_NR_ANY UINT32_MAX
+
+/* A port of the virtio console. */
+struct port_config {
+    unsigned nr;         /* below CONFIG_MAX_PORTS; 0 for a terminal only */
+    bool terminal;       /* hvc, else a channel */
+    const char *name;    /* or NULL */
+    const char *backend; /* for chr_open; or NULL and: */
+    struct chr *(*open)(void *self, const struct chr_env *env, struct err *err);
+    void *self; /* of open */
+};
 
 struct disk_config {
     struct block_config block; /* snapshot already includes -snapshot */
@@ -27,17 +46,34 @@ struct disk_config {
     unsigned queues;     /* 1 to VIRTIO_MAX_QUEUES; one per vCPU unless told */
 };
 
+struct share_config {
+    struct fs_config fs;
+    const char *tag;     /* never NULL after config_parse; no two alike */
+    enum virtio_bus bus;
+    unsigned queues;     /* for requests; one per vCPU, up to 4 */
+};
+
 struct config {
     const char *kernel, *initrd, *append; /* append after defaults, never NULL after config_parse */
+    bool append_default; /* nobody gave -append */
+    bool no_initrd;      /* -initrd none: not even one that minivmm makes */
+    const char *modules; /* -modules: where the kernel's modules are; NULL: not told */
     enum kernel_unpack unpack;
     struct disk_config disks[CONFIG_MAX_DISKS]; /* in the order the guest finds them */
     unsigned ndisks;
+    struct share_config shares[CONFIG_MAX_SHARES];
+    unsigned nshares;
     uint64_t ram_size; /* bytes, whole pages */
     unsigned smp;
     const char *accels[CONFIG_MAX_ACCELS]; /* in order of preference, no name twice; or "auto" */
     unsigned naccels;
     bool accel_probe; /* refuse an engine that the probe found unfit for the kernel */
     const char *serials[CONFIG_MAX_SERIALS]; /* COM1, COM2, for chr_open; NULL: not there */
+    struct port_config ports[CONFIG_MAX_PORTS];
+    unsigned nports;
+    bool virtio_serial; /* there is such a device, perhaps without ports */
+    unsigned max_ports; /* port numbers it has room for; 0: what is needed */
+    enum virtio_bus ports_bus;
     bool debug_exit;
     uint16_t debug_exit_port, debug_exit_size;
     bool no_reboot;
@@ -57,5 +93,7 @@ enum config_outcome { CONFIG_RUN, CONFIG_STOP };
  */
 int config_parse(struct config *cfg, int argc, char **argv, enum config_outcome *outcome,
                  struct err *err);
+/* For code that runs a machine: one more port, PORT_NR_ANY for the first free number. -EINVAL. */
+int config_add_port(struct config *cfg, const struct port_config *port, struct err *err);
 void config_print(const struct config *cfg, FILE *out);
 void config_free(struct config *cfg);

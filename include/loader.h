@@ -35,6 +35,8 @@ enum kernel_unpack {
 struct boot_request {
     const char *kernel;  /* path; never NULL */
     const char *initrd;  /* path or NULL; for multiboot "FILE ARGS,FILE ARGS" as QEMU has it */
+    const void *initrd_data; /* where initrd is NULL: one in memory, which outlives the plan; or NULL */
+    size_t initrd_size;
     const char *cmdline; /* never NULL */
     uint64_t ram_size;   /* bytes of RAM, laid out by layout.h */
     gpa_t rsdp;          /* where the ACPI root pointer will be; 0: none */
@@ -63,7 +65,7 @@ struct boot_segment {
     uint64_t file_size; /* bytes from the source */
     uint64_t mem_size;  /* >= file_size, > 0; the rest is zeroed */
     enum boot_source source;
-    const void *data; /* owned by the plan */
+    const void *data; /* owned by the plan, or the request's initrd_data */
     unsigned file;
     uint64_t offset;
 };

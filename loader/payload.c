@@ -1,55 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// Unpacking a bzImage payload on the host: gzip (zlib), xz (liblzma), zstd (libzstd), LZ4 in its
-// legacy frame (liblz4). The first three run through one loop that moves a small window over input
+// Unpacking a bzImage payload on the host: gzip, xz, zstd (stream.h), LZ4 in its legacy frame
+// (liblz4). The first three run through one loop that moves a small window over input
 // and output. LZ4 legacy has independent blocks of 8 MiB each, so blocks before the wanted range
 // are skipped unread. Left out: bzip2, lzma and lzo, which no distribution kernel uses any more;
 // the guest can still unpack them itself. Buffers are mmap'ed and unmapped, so that nothing of them
 // stays in the heap.
-#define ZLIB_CONST /* next_in points to const */
 #include "payload.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <lz4.h>
-#include <lzma.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include "plan.h"
+#include "stream.h"
 #include "util.h"
 
 #define WINDOW KIB(256)        /* of input and of output: small enough to stay in the cache */
 #define UNPACKED_MAX MIB(1024) /* a size beyond this is a lie */
-#define XZ_MEMORY_MAX MIB(160)
-#define ZSTD_WINDOW_LOG_MAX 27 /* what the kernel's own zstd -22 --ultra asks for */
 #define LZ4_BLOCK MIB(8)
 #define LZ4_MAGIC 0x184c2102u
-
-/*
- * One decompressor with a state of its own. `step` advances both windows; it gives 1 at the end of
- * the stream.
- */
-struct window {
-    const uint8_t *in;
-    size_t in_len;
-    uint8_t *out;
-    size_t out_len;
-};
-
-union stream_state {
-    z_stream zlib;
-    lzma_stream lzma;
-    ZSTD_DStream *zstd;
-};
-
-struct stream_ops {
-    int (*start)(union stream_state *s);
-    int (*step)(union stream_state *s, struct window *w); /* 0 go on, 1 end, -1 corrupt */
-    void (*end)(union stream_state *s);
-};
 
 struct payload_codec {
     const char *name;
@@ -60,94 +32,14 @@ struct payload_codec {
     const struct stream_ops *stream; /* NULL and not lz4: known, but not supported */
 };
 
-static int gzip_start(union stream_state *s)
-{
-    s->zlib = (z_stream){0};
-    return inflateInit2(&s->zlib, 16 + MAX_WBITS) == Z_OK ? 0 : -1;
-}
-
-static int gzip_step(union stream_state *s, struct window *w)
-{
-    s->zlib.next_in = w->in;
-    s->zlib.avail_in = (uInt)w->in_len;
-    s->zlib.next_out = w->out;
-    s->zlib.avail_out = (uInt)w->out_len;
-    int ret = inflate(&s->zlib, Z_NO_FLUSH);
-    *w = (struct window){s->zlib.next_in, s->zlib.avail_in, s->zlib.next_out, s->zlib.avail_out};
-    if (ret == Z_STREAM_END)
-        return 1;
-    return ret == Z_OK || ret == Z_BUF_ERROR ? 0 : -1;
-}
-
-static void gzip_end(union stream_state *s)
-{
-    inflateEnd(&s->zlib);
-}
-
-static int xz_start(union stream_state *s)
-{
-    s->lzma = (lzma_stream)LZMA_STREAM_INIT;
-    return lzma_stream_decoder(&s->lzma, XZ_MEMORY_MAX, 0) == LZMA_OK ? 0 : -1;
-}
-
-static int xz_step(union stream_state *s, struct window *w)
-{
-    s->lzma.next_in = w->in;
-    s->lzma.avail_in = w->in_len;
-    s->lzma.next_out = w->out;
-    s->lzma.avail_out = w->out_len;
-    lzma_ret ret = lzma_code(&s->lzma, LZMA_RUN);
-    *w = (struct window){s->lzma.next_in, s->lzma.avail_in, s->lzma.next_out, s->lzma.avail_out};
-    if (ret == LZMA_STREAM_END)
-        return 1;
-    return ret == LZMA_OK || ret == LZMA_BUF_ERROR ? 0 : -1;
-}
-
-static void xz_end(union stream_state *s)
-{
-    lzma_end(&s->lzma);
-}
-
-static int zstd_start(union stream_state *s)
-{
-    s->zstd = ZSTD_createDStream();
-    if (!s->zstd)
-        return -1;
-    if (!ZSTD_isError(ZSTD_DCtx_setParameter(s->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX)))
-        return 0;
-    ZSTD_freeDStream(s->zstd);
-    return -1;
-}
-
-static int zstd_step(union stream_state *s, struct window *w)
-{
-    ZSTD_inBuffer in = {.src = w->in, .size = w->in_len};
-    ZSTD_outBuffer out = {.dst = w->out, .size = w->out_len};
-    size_t ret = ZSTD_decompressStream(s->zstd, &out, &in);
-    *w =
-        (struct window){w->in + in.pos, w->in_len - in.pos, w->out + out.pos, w->out_len - out.pos};
-    if (ZSTD_isError(ret))
-        return -1;
-    return ret == 0;
-}
-
-static void zstd_end(union stream_state *s)
-{
-    ZSTD_freeDStream(s->zstd);
-}
-
-static const struct stream_ops gzip_ops = {gzip_start, gzip_step, gzip_end};
-static const struct stream_ops xz_ops = {xz_start, xz_step, xz_end};
-static const struct stream_ops zstd_ops = {zstd_start, zstd_step, zstd_end};
-
 static const struct payload_codec codecs[] = {
     {.name = "gzip",
      .magic_len = 2,
      .magic = {0x1f, 0x8b},
      .size_is_trailer = true,
-     .stream = &gzip_ops},
-    {.name = "xz", .magic_len = 6, .magic = {0xfd, '7', 'z', 'X', 'Z', 0}, .stream = &xz_ops},
-    {.name = "zstd", .magic_len = 4, .magic = {0x28, 0xb5, 0x2f, 0xfd}, .stream = &zstd_ops},
+     .stream = &stream_gzip},
+    {.name = "xz", .magic_len = 6, .magic = {0xfd, '7', 'z', 'X', 'Z', 0}, .stream = &stream_xz},
+    {.name = "zstd", .magic_len = 4, .magic = {0x28, 0xb5, 0x2f, 0xfd}, .stream = &stream_zstd},
     {.name = "lz4", .magic_len = 4, .magic = {0x02, 0x21, 0x4c, 0x18}, .legacy_lz4 = true},
     {.name = "bzip2", .magic_len = 3, .magic = {'B', 'Z', 'h'}},
     {.name = "lzma", .magic_len = 3, .magic = {0x5d, 0, 0}},

@@ -15,7 +15,7 @@
 
 #define RAM_DEFAULT MIB(512)
 
-static int set_serial(void *target, const char *value, struct err *err);
+static int set_initrd(void *target, const char *value, struct err *err);
 static int set_log_items(void *target, const char *value, struct err *err);
 static int set_name(void *target, const char *value, struct err *err);
 static int print_help(void *target, const char *value, struct err *err);
@@ -45,12 +45,21 @@ const struct opt_choice config_unpack_modes[] = {
 static const struct opt_row rows[] = {
     {.name = "kernel", .metavar = "FILE", .group = GROUP_BOOT, .kind = OPT_FILE,
      .offset = FIELD(kernel), .help = "The kernel to boot."},
-    {.name = "initrd", .metavar = "FILE", .group = GROUP_BOOT, .kind = OPT_FILE,
-     .offset = FIELD(initrd), .help = "The initial RAM disk."},
+    {.name = "initrd", .metavar = "FILE|none", .group = GROUP_BOOT, .kind = OPT_CALL,
+     .parse = set_initrd,
+     .help = "The initial RAM disk. Without it, for a Linux kernel whose drivers for its root disk "
+             "are modules, minivmm makes one; none: it does not, and looks for no root either."},
+    {.name = "modules", .metavar = "DIR", .group = GROUP_BOOT, .kind = OPT_FILE,
+     .offset = FIELD(modules),
+     .help = "Where the kernel's modules are: what /lib/modules/RELEASE is, or a directory that "
+             "holds RELEASE or lib/modules/RELEASE. Without it they are looked for in modules and "
+             "lib/modules beside the kernel file and beside its directory, and in /lib/modules."},
     {.name = "append", .metavar = "TEXT", .group = GROUP_BOOT, .kind = OPT_TEXT,
      .offset = FIELD(append),
-     .help = "The kernel's command line. Without this option it is console=ttyS0, and "
-             "root=/dev/vda rw (ro for a read-only disk) too when there is a disk and no initrd."},
+     .help = "The kernel's command line. Without this option it is console=ttyS0. Where there are "
+             "disks, no initrd and no root= here, the root is looked for (a partition of the type "
+             "Linux root, the biggest other one with a file system of Linux, or the whole disk), and "
+             "root= and rw (ro for a read-only disk) are added."},
     {.name = "kernel-unpack", .group = GROUP_BOOT, .kind = OPT_CHOICE,
      .choices = config_unpack_modes, .offset = FIELD(unpack),
      .help = "Who decompresses a bzImage (default auto)."},
@@ -87,12 +96,26 @@ static const struct opt_row rows[] = {
      .help = "Add a device; may be repeated. NAME,help lists its keys."},
     {.name = "snapshot", .group = GROUP_DISKS, .kind = OPT_FLAG, .offset = FIELD(snapshot),
      .help = "Throw away what is written to disks: snapshot for all of them."},
+    {.name = "share", .metavar = "DIR[,KEY[=VALUE]]...", .group = GROUP_DISKS, .kind = OPT_CALL,
+     .parse = config_add_share, .keys = share_keys,
+     .help = "A host directory for the guest, by virtio-fs; may be repeated. There: mount -t "
+             "virtiofs share /mnt."},
+    {.name = "virtfs", .metavar = "TEXT", .kind = OPT_CALL, .parse = config_refuse_virtfs},
 
-    {.name = "serial", .metavar = "stdio|file:PATH|pty|null|none", .group = GROUP_CONSOLE,
-     .kind = OPT_CALL, .parse = set_serial,
+    {.name = "serial", .metavar = "stdio|file:PATH|pty|chardev:ID|null|none",
+     .group = GROUP_CONSOLE, .kind = OPT_CALL, .parse = config_add_serial,
      .help = "Where the first serial port (COM1, ttyS0) goes; given again, the second (COM2, "
              "ttyS1). stdio is the terminal, where Ctrl-A x quits (mon:stdio is the same); null "
-             "swallows everything; none leaves the port out. Default: stdio, and no second port."},
+             "swallows everything; none leaves the port out. Default: stdio, unless another port "
+             "has that, and no second port."},
+    {.name = "console", .metavar = "stdio|file:PATH|pty|chardev:ID|null", .group = GROUP_CONSOLE,
+     .kind = OPT_CALL, .parse = config_add_console,
+     .help = "A virtio terminal, hvc0, and where it goes. Faster than a serial port, but the kernel "
+             "speaks there only when its driver has come."},
+    {.name = "chardev", .metavar = "BACKEND,id=ID[,KEY=VALUE]...", .group = GROUP_CONSOLE,
+     .kind = OPT_CALL, .parse = config_add_chardev, .keys = chardev_keys,
+     .help = "Something that a port can be connected to: -device virtconsole,chardev=ID, -device "
+             "virtserialport,chardev=ID, -serial chardev:ID."},
     {.name = "nographic", .group = GROUP_CONSOLE, .kind = OPT_ACCEPTED,
      .help = "Accepted and always so: there is no display."},
 
@@ -155,47 +178,13 @@ static int print_option_table(void *target, const char *value, struct err *err)
     return OPT_STOP;
 }
 
-/* What chr_open gets for a -serial value; "": the port is not there; NULL: nobody knows it. */
-static const char *serial_backend(const char *value)
+static int set_initrd(void *target, const char *value, struct err *err)
 {
-    static const char *const known[][2] = {{"stdio", "stdio"}, {"mon:stdio", "stdio"},
-                                           {"pty", "pty"},     {"null", "null"},
-                                           {"none", ""}};
-    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-        if (!strcmp(value, known[i][0]))
-            return known[i][1];
-    }
-    return !strncmp(value, "file:", 5) && value[5] ? value : NULL;
-}
-
-static void print_serials(void)
-{
-    printf("-serial takes one of:\n"
-           "  stdio      this terminal; Ctrl-A x quits (mon:stdio is the same)\n"
-           "  file:PATH  a file that gets the output\n"
-           "  pty        a new pseudo-terminal, whose name is printed\n"
-           "  null       nothing: output is dropped, there is no input\n"
-           "  none       the port is not there\n");
-}
-
-static int set_serial(void *target, const char *value, struct err *err)
-{
-    struct cmdline *cl = target;
-    if (!strcmp(value, "help")) {
-        print_serials();
-        return OPT_STOP;
-    }
-    const char *backend = serial_backend(value);
-    if (!backend)
-        return err_set(err, EINVAL,
-                       "-serial: unknown value '%s' (known: stdio|file:PATH|pty|null|none)",
-                       OPT_QUOTE(value));
-    if (cl->nserials == CONFIG_MAX_SERIALS)
-        return err_set(err, EINVAL, "-serial: there are only %d serial ports", CONFIG_MAX_SERIALS);
-    if (!strcmp(backend, "stdio") && cl->nserials && cl->cfg.serials[0] &&
-        !strcmp(cl->cfg.serials[0], "stdio"))
-        return err_set(err, EINVAL, "-serial: both ports cannot have stdio");
-    cl->cfg.serials[cl->nserials++] = *backend ? backend : NULL;
+    struct config *cfg = &((struct cmdline *)target)->cfg;
+    if (!*value)
+        return err_set(err, EINVAL, "-initrd: the file name is empty");
+    cfg->no_initrd = !strcmp(value, "none");
+    cfg->initrd = cfg->no_initrd ? NULL : value;
     return 0;
 }
 
@@ -247,15 +236,23 @@ static int set_name(void *target, const char *value, struct err *err)
 }
 
 /* The command line of a kernel that was given none. */
-static int default_append(struct config *cfg, struct err *err)
+static int default_append(struct cmdline *cl, struct err *err)
 {
-    char text[64];
-    const char *console = cfg->serials[0] ? "console=ttyS0" : "";
-    const char *root = "";
-    if (cfg->ndisks && !cfg->initrd)
-        root = cfg->disks[0].block.read_only ? "root=/dev/vda ro" : "root=/dev/vda rw";
-    snprintf(text, sizeof text, "%s%s%s", console, *console && *root ? " " : "", root);
-    cfg->append = opt_pool_add(&cfg->pool, text, strlen(text), err);
+    struct config *cfg = &cl->cfg;
+    /* A serial port that leads nowhere only because the terminal has stdio is no console. */
+    bool serial = cfg->serials[0] && (cl->nserials || !cl->console || strcmp(cfg->serials[0], "null"));
+    const char *words[] = {
+        serial ? "console=ttyS0" : "",
+        cl->console ? "console=hvc0" : "",
+        !cfg->ndisks || cfg->initrd          ? ""
+        : cfg->disks[0].block.read_only ? "root=/dev/vda ro"
+                                             : "root=/dev/vda rw",
+    };
+    char text[96] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n && *words[i] ? " " : "", words[i]);
+    cfg->append = opt_pool_add(&cfg->pool, text, n, err);
     return cfg->append ? 0 : -ENOMEM;
 }
 
@@ -269,13 +266,16 @@ static int resolve(struct cmdline *cl, struct err *err)
     if (!cfg->kernel)
         return err_set(err, EINVAL, "nothing to boot: give a kernel with -kernel FILE (minivmm -h "
                                     "lists all options)");
-    if (!cl->nserials)
-        cfg->serials[0] = "stdio";
     if (!cfg->naccels)
         cfg->accels[cfg->naccels++] = "auto";
     int rc = config_resolve_disks(cl, err);
-    if (!rc && !cfg->append)
-        rc = default_append(cfg, err);
+    if (!rc)
+        rc = config_resolve_console(cl, err);
+    if (!rc)
+        rc = config_resolve_shares(cl, err);
+    cfg->append_default = !cfg->append;
+    if (!rc && cfg->append_default)
+        rc = default_append(cl, err);
     return rc;
 }
 

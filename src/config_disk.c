@@ -136,7 +136,16 @@ static const struct opt_keys debug_exit = {
     .what = "isa-debug-exit", .rows = debug_exit_rows,
     .help = "A port that ends the run: a guest that writes V makes the exit status 2V+1."};
 
-const struct opt_keys *const device_keys[] = {&blk_pci, &blk_mmio, &debug_exit, NULL};
+const struct opt_keys *const device_keys[] = {
+    &blk_pci,
+    &blk_mmio,
+    &config_virtio_serial_pci,
+    &config_virtio_serial_mmio,
+    &config_virtconsole,
+    &config_virtserialport,
+    &debug_exit,
+    NULL,
+};
 
 static const struct disk_config *find_drive(const struct config *cfg, const char *id)
 {
@@ -235,6 +244,11 @@ static const struct device_kind {
     {"virtio-blk-pci", add_blk_pci},
     {"virtio-blk", add_blk_pci},
     {"virtio-blk-device", add_blk_mmio},
+    {"virtio-serial-pci", config_add_virtio_serial_pci},
+    {"virtio-serial", config_add_virtio_serial_pci},
+    {"virtio-serial-device", config_add_virtio_serial_mmio},
+    {"virtconsole", config_add_virtconsole},
+    {"virtserialport", config_add_virtserialport},
     {"isa-debug-exit", add_debug_exit},
 };
 
@@ -242,8 +256,17 @@ static int print_devices(void)
 {
     printf("-device takes one of (NAME,help lists its keys):\n");
     for (const struct opt_keys *const *k = device_keys; *k; k++)
-        printf("  %-18s %s\n", (*k)->what, (*k)->help);
+        printf("  %-20s %s\n", (*k)->what, (*k)->help);
     return OPT_STOP;
+}
+
+static int unknown_device(const char *value, struct err *err)
+{
+    char known[256] = "";
+    size_t n = 0;
+    for (const struct opt_keys *const *k = device_keys; *k && n < sizeof known; k++)
+        n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*k)->what);
+    return err_set(err, EINVAL, "-device: unknown device '%s' (known: %s)", OPT_QUOTE(value), known);
 }
 
 int config_add_device(void *target, const char *value, struct err *err)
@@ -256,10 +279,7 @@ int config_add_device(void *target, const char *value, struct err *err)
         if (strlen(kind->name) == len && !strncmp(kind->name, value, len))
             return kind->add(target, value[len] ? value + len + 1 : NULL, err);
     }
-    return err_set(err, EINVAL,
-                   "-device: unknown device '%s' (known: virtio-blk-pci, virtio-blk-device, "
-                   "isa-debug-exit)",
-                   OPT_QUOTE(value));
+    return unknown_device(value, err);
 }
 
 static int attach_drive(struct cmdline *cl, const struct drive_request *req, struct err *err)
@@ -322,6 +342,7 @@ int config_resolve_disks(struct cmdline *cl, struct err *err)
         if (!d->queues)
             d->queues = cfg->smp < VIRTIO_MAX_QUEUES ? cfg->smp : VIRTIO_MAX_QUEUES;
     }
+    mmio += cfg->virtio_serial && cfg->ports_bus == VIRTIO_BUS_MMIO;
     if (mmio > VIRTIO_MMIO_SLOTS)
         return err_set(err, EINVAL,
                        "%u disks on virtio-mmio: there is room for %d (others fit pci)", mmio,

@@ -14,6 +14,20 @@ struct drive_request {
     unsigned place;
 };
 
+/* A -chardev, as chr_open takes it. */
+struct chardev {
+    const char *id, *backend;
+    bool used;
+};
+
+/* A port of the virtio console; its -chardev may come later on the command line. */
+struct port_request {
+    struct port_config port;
+    const char *user;             /* the option, for messages */
+    const char *chardev, *backend; /* one of them */
+    const char *id, *bus;         /* accepted */
+};
+
 /* A configuration in the making: the target of the option rows. */
 struct cmdline {
     struct config cfg;
@@ -22,13 +36,19 @@ struct cmdline {
     struct drive_request requests[CONFIG_MAX_DISKS];
     unsigned nrequests;
     unsigned nserials;
+    struct chardev chardevs[CONFIG_MAX_PORTS + CONFIG_MAX_SERIALS];
+    unsigned nchardevs;
+    struct port_request ports[CONFIG_MAX_PORTS];
+    unsigned nports;
+    bool console; /* -console: hvc0 is the kernel's console */
     unsigned machine; /* every accepted type is the same board */
     bool print;
 };
 
 /* Words for enums, for parsing and printing. */
 extern const struct opt_choice config_unpack_modes[], config_cache_modes[], config_aio_modes[],
-    config_buses[];
+    config_buses[],
+    config_share_caches[], config_share_owners[];
 
 /* config_disk.c: -disk, -drive, -device */
 extern const struct opt_keys *const disk_keys[], *const drive_keys[], *const device_keys[];
@@ -37,6 +57,27 @@ int config_add_drive(void *target, const char *value, struct err *err);
 int config_add_device(void *target, const char *value, struct err *err);
 /* Match -device with -drive, put disks in order, fill their defaults. cfg.smp is known. */
 int config_resolve_disks(struct cmdline *cl, struct err *err);
+
+/* config_console.c: -serial, -chardev, -console and their kinds of -device */
+extern const struct opt_keys *const chardev_keys[];
+extern const struct opt_keys config_virtio_serial_pci, config_virtio_serial_mmio,
+    config_virtconsole, config_virtserialport;
+int config_add_serial(void *target, const char *value, struct err *err);
+int config_add_chardev(void *target, const char *value, struct err *err);
+int config_add_console(void *target, const char *value, struct err *err);
+int config_add_virtio_serial_pci(struct cmdline *cl, const char *words, struct err *err);
+int config_add_virtio_serial_mmio(struct cmdline *cl, const char *words, struct err *err);
+int config_add_virtconsole(struct cmdline *cl, const char *words, struct err *err);
+int config_add_virtserialport(struct cmdline *cl, const char *words, struct err *err);
+/* Match ports with -chardev, number them, default serial port. */
+int config_resolve_console(struct cmdline *cl, struct err *err);
+
+/* config_share.c: -share */
+extern const struct opt_keys *const share_keys[];
+int config_add_share(void *target, const char *value, struct err *err);
+int config_refuse_virtfs(void *target, const char *value, struct err *err);
+/* Fill the defaults of shares. cfg.smp and disks are known. */
+int config_resolve_shares(struct cmdline *cl, struct err *err);
 
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],

@@ -51,6 +51,42 @@ static void print_disk(const struct disk_config *d, unsigned n, FILE *out)
     fprintf(out, "disk%u.aio = %s\n", n, config_aio_modes[d->block.aio].name);
 }
 
+static void print_port(const struct port_config *p, FILE *out)
+{
+    char key[32];
+    snprintf(key, sizeof key, "port%u", p->nr);
+    print_text(key, p->backend, out);
+    snprintf(key, sizeof key, "port%u.name", p->nr);
+    print_text(key, p->name, out);
+    fprintf(out, "port%u.kind = %s\n", p->nr, p->terminal ? "terminal" : "channel");
+}
+
+static void print_ports(const struct config *cfg, FILE *out)
+{
+    if (!cfg->virtio_serial) {
+        fprintf(out, "ports = " ABSENT "\n");
+        return;
+    }
+    fprintf(out, "ports = %u on %s\n", cfg->nports, config_buses[cfg->ports_bus].name);
+    for (unsigned i = 0; i < cfg->nports; i++)
+        print_port(&cfg->ports[i], out);
+}
+
+static void print_share(const struct share_config *s, unsigned n, FILE *out)
+{
+    char key[32];
+    snprintf(key, sizeof key, "share%u", n);
+    print_text(key, s->fs.path, out);
+    snprintf(key, sizeof key, "share%u.tag", n);
+    print_text(key, s->tag, out);
+    snprintf(key, sizeof key, "share%u.read-only", n);
+    print_flag(key, s->fs.read_only, out);
+    fprintf(out, "share%u.cache = %s\n", n, config_share_caches[s->fs.cache].name);
+    fprintf(out, "share%u.owner = %s\n", n, config_share_owners[s->fs.owner].name);
+    fprintf(out, "share%u.bus = %s\n", n, config_buses[s->bus].name);
+    fprintf(out, "share%u.queues = %u\n", n, s->queues);
+}
+
 static void print_machine(const struct config *cfg, FILE *out)
 {
     bool whole_mib = cfg->ram_size % MIB(1) == 0;
@@ -70,12 +106,19 @@ void config_print(const struct config *cfg, FILE *out)
     print_text("name", cfg->name, out);
     print_text("kernel", cfg->kernel, out);
     fprintf(out, "kernel-unpack = %s\n", config_unpack_modes[cfg->unpack].name);
-    print_text("initrd", cfg->initrd, out);
+    if (!cfg->initrd)
+        fprintf(out, "initrd = %s\n", cfg->no_initrd ? ABSENT : "(made when needed)");
+    else
+        print_text("initrd", cfg->initrd, out);
+    print_text("modules", cfg->modules, out);
     print_text("append", cfg->append, out);
     print_machine(cfg, out);
     fprintf(out, "disks = %u\n", cfg->ndisks);
     for (unsigned i = 0; i < cfg->ndisks; i++)
         print_disk(&cfg->disks[i], i, out);
+    fprintf(out, "shares = %u\n", cfg->nshares);
+    for (unsigned i = 0; i < cfg->nshares; i++)
+        print_share(&cfg->shares[i], i, out);
     if (cfg->debug_exit)
         fprintf(out, "debug-exit = port 0x%x, %u bytes\n", cfg->debug_exit_port,
                 cfg->debug_exit_size);
@@ -83,6 +126,7 @@ void config_print(const struct config *cfg, FILE *out)
         fprintf(out, "debug-exit = " ABSENT "\n");
     print_text("com1", cfg->serials[0], out);
     print_text("com2", cfg->serials[1], out);
+    print_ports(cfg, out);
     print_flag("reboot", !cfg->no_reboot, out);
     if (cfg->timeout_s)
         fprintf(out, "timeout = %u s\n", cfg->timeout_s);

@@ -2,7 +2,7 @@
 //
 // The life of a machine: set-up in order, boot, the serving loop, restart, the end. See src/vm.h.
 //
-// Order of set-up: boot plan → event loop and clock → RAM → engine and VM → board (buses, devices,
+// Order of set-up: root and initramfs, boot plan → event loop and clock → RAM → engine and VM → board (buses, devices,
 // backends) → vCPUs → boot (RAM contents, firmware tables, registers) → signals → threads at the
 // gate → raw terminal → go. A reset repeats from "boot" after resetting devices and engine. Until
 // its signals are the event loop's, the process dies of them as any other would: there is nothing
@@ -46,7 +46,9 @@ static int plan_boot(struct vm *vm, enum kernel_unpack unpack, struct err *err)
     const struct boot_request req = {
         .kernel = cfg->kernel,
         .initrd = cfg->initrd,
-        .cmdline = cfg->append,
+        .initrd_data = vm->auto_boot.initramfs.data,
+        .initrd_size = vm->auto_boot.initramfs.len,
+        .cmdline = vm->auto_boot.cmdline ? vm->auto_boot.cmdline : cfg->append,
         .ram_size = cfg->ram_size,
         .rsdp = ACPI_TABLES,
         .unpack = unpack,
@@ -91,7 +93,9 @@ int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
     bus_init(&vm->pio, "pio", 0x10000);
     bus_init(&vm->mmio, "mmio", 0);
 
-    int rc = plan_first(vm, err);
+    int rc = auto_boot_prepare(&vm->auto_boot, cfg, err);
+    if (!rc)
+        rc = plan_first(vm, err);
     if (!rc)
         rc = watches_open(vm, err);
     if (!rc)
@@ -236,6 +240,7 @@ void vm_destroy(struct vm *vm)
         vm->accel.ops->vm_fini(&vm->accel);
     gmem_fini(&vm->gmem);
     boot_plan_free(&vm->plan);
+    auto_boot_free(&vm->auto_boot);
     watches_close(vm);
     event_queue_fini(&vm->events);
     evloop_fini(&vm->loop);

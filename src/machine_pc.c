@@ -16,6 +16,8 @@
 #include "devices/rtc.h"
 #include "devices/serial.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/fs.h"
 #include "layout.h"
 #include "memmap.h"
 #include "src/vm.h"
@@ -167,6 +169,52 @@ static int make_disks(struct vm *vm, struct err *err)
     return 0;
 }
 
+static bool want_console(const struct vm *vm)
+{
+    return vm->cfg->virtio_serial;
+}
+
+static struct chr *open_port(const struct port_config *p, const struct chr_env *env,
+                             struct err *err)
+{
+    return p->open ? p->open(p->self, env, err) : chr_open(p->backend, env, err);
+}
+
+static int make_console(struct vm *vm, struct err *err)
+{
+    const struct config *cfg = vm->cfg;
+    const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm)};
+    struct virtio_console_port ports[CONFIG_MAX_PORTS];
+    unsigned room = cfg->max_ports ? cfg->max_ports : 1;
+    for (unsigned i = 0; i < cfg->nports; i++) {
+        const struct port_config *p = &cfg->ports[i];
+        vm->port_chrs[i] = open_port(p, &env, err);
+        if (!vm->port_chrs[i])
+            return -EINVAL;
+        ports[i] = (struct virtio_console_port){p->nr, p->terminal, p->name, vm->port_chrs[i]};
+        if (p->nr >= room)
+            room = p->nr + 1;
+    }
+    struct virtio *vd = virtio_console_create(ports, cfg->nports, room, &vm->gmem, err);
+    return vd ? plug_virtio(vm, vd, cfg->ports_bus, err) : -EINVAL;
+}
+
+static int make_shares(struct vm *vm, struct err *err)
+{
+    for (unsigned i = 0; i < vm->cfg->nshares; i++) {
+        const struct share_config *share = &vm->cfg->shares[i];
+        vm->shares[i] = fs_open(&share->fs, err);
+        if (!vm->shares[i])
+            return -EINVAL;
+        struct virtio *vd = virtio_fs_create(vm->shares[i], share->tag, share->queues, &vm->gmem,
+                                             &vm->events, err);
+        int rc = vd ? plug_virtio(vm, vd, share->bus, err) : -ENOMEM;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
 /* --- firmware --- */
 
 static int make_fw_cfg(struct vm *vm, struct err *err)
@@ -212,6 +260,8 @@ static const struct part {
     {"isa-debug-exit", want_debug_exit, make_debug_exit},
     {"pci host", NULL, make_pci_host},
     {"disks", NULL, make_disks},
+    {"virtio console", want_console, make_console},
+    {"shares", NULL, make_shares},
     {"fw_cfg", NULL, make_fw_cfg},
 };
 
@@ -245,6 +295,10 @@ void machine_destroy(struct vm *vm)
     }
     for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
         block_close(vm->blocks[i]);
+    for (unsigned i = 0; i < CONFIG_MAX_SHARES; i++)
+        fs_close(vm->shares[i]);
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++)
         chr_close(vm->chrs[i]);
+    for (unsigned i = 0; i < CONFIG_MAX_PORTS; i++)
+        chr_close(vm->port_chrs[i]);
 }

@@ -21,6 +21,8 @@
 #include "loader.h"
 #include "devices/reset_port.h"
 #include "pci.h"
+#include "share.h"
+#include "src/auto_boot.h"
 #include "src/fatal.h"
 #include "stop.h"
 
@@ -46,11 +48,14 @@ struct vm {
 
     struct accel accel;
     struct vcpu *vcpus; /* cfg->smp of them; none without a CPU */
+    struct auto_boot auto_boot;
     struct boot_plan plan;
 
     /* Backends, closed after the devices that use them. */
     struct chr *chrs[CONFIG_MAX_SERIALS];
+    struct chr *port_chrs[CONFIG_MAX_PORTS];
     struct block *blocks[CONFIG_MAX_DISKS];
+    struct fs *shares[CONFIG_MAX_SHARES];
 
     /* The board's (machine_pc.c). */
     struct device *devices; /* newest first, which is the order of teardown */

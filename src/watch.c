@@ -63,6 +63,9 @@ static void on_signal(void *self, uint32_t events)
                    */
         tty_raw_again();
         break;
+    case SIGWINCH:
+        chr_stdio_resized();
+        break;
     default:
         vm_request_stop(vm, STOP_SIGNAL, info.ssi_signo);
         break;
@@ -83,7 +86,7 @@ static int add_watch(struct vm *vm, struct fd_watch *w, int fd, void (*ready)(vo
  * would bring them back. */
 int watch_signals(struct vm *vm, struct err *err)
 {
-    static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT};
+    static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_LEN(ours); i++) {

@@ -89,7 +89,9 @@ suite guests/kvm tests/guest/run.sh --engine kvm ./minivmm
 suite guests/interp tests/guest/run.sh --engine interp ./minivmm
 suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
+suite everyday tests/everyday/run.sh ./minivmm
 suite boot tests/boot/run.sh ./minivmm
+suite console tests/console/run.sh ./minivmm
 
 wait
 report_ended

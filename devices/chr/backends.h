@@ -7,4 +7,5 @@
 
 struct chr *chr_stdio_open(const char *arg, const struct chr_env *env, struct err *err);
 struct chr *chr_file_open(const char *arg, const struct chr_env *env, struct err *err);
+struct chr *chr_socket_open(const char *arg, const struct chr_env *env, struct err *err);
 struct chr *chr_pty_open(const char *arg, const struct chr_env *env, struct err *err);

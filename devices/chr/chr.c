@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,11 @@ static void none_fini(struct chr *chr)
     free(chr);
 }
 
-static const struct chr_ops none_ops = {none_read, none_write, none_fini};
+static const struct chr_ops none_ops = {
+    .read = none_read,
+    .write = none_write,
+    .fini = none_fini,
+};
 
 static struct chr *none_open(const char *arg, const struct chr_env *env, struct err *err)
 {
@@ -45,6 +50,15 @@ static struct chr *none_open(const char *arg, const struct chr_env *env, struct 
     return chr;
 }
 
+static struct chr *fd_open(const char *arg, const struct chr_env *env, struct err *err)
+{
+    int in, out, end = 0;
+    if (sscanf(arg, "%d:%d%n", &in, &out, &end) == 2 && !arg[end])
+        return chr_fd_open(in, out, env, err);
+    err_set(err, EINVAL, "serial backend 'fd:%s': two descriptors are fd:IN:OUT", arg);
+    return NULL;
+}
+
 static const struct backend {
     const char *name, *arg_name; /* arg_name NULL: takes none */
     struct chr *(*open)(const char *arg, const struct chr_env *env, struct err *err);
@@ -54,6 +68,8 @@ static const struct backend {
     {"pty", NULL, chr_pty_open},
     {"none", NULL, none_open},
     {"null", NULL, none_open},
+    {"fd", "IN:OUT", fd_open},
+    {"socket", "PATH", chr_socket_open},
 };
 
 struct chr *chr_open(const char *spec, const struct chr_env *env, struct err *err)
@@ -77,7 +93,8 @@ struct chr *chr_open(const char *spec, const struct chr_env *env, struct err *er
         }
         return b->open(arg, env, err);
     }
-    err_set(err, EINVAL, "unknown serial backend '%s'; known are stdio, file:PATH, pty, none",
+    err_set(err, EINVAL, "unknown serial backend '%s'; known are stdio, file:PATH, pty, none, "
+                         "fd:IN:OUT, socket:PATH",
             spec);
     return NULL;
 }

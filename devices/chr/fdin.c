@@ -4,7 +4,8 @@
 // work while the guest is busy, and stops when the ring is full: then the writer at the other end
 // waits, as on any full pipe. The watch is one-shot, because epoll reports a hung-up descriptor
 // for ever, asked or not. What epoll refuses (regular files) is read when the device asks. A
-// break has its place among the bytes: what came before it is delivered first.
+// break has its place among the bytes: what came before it is delivered first; so has the end of
+// input, which is told when the last byte was taken.
 #include "devices/chr/fdio.h"
 
 #include <errno.h>
@@ -59,8 +60,11 @@ static void end_input(struct fd_in *in, int errnum)
         log_warn("%s: %s; no more input", in->what, strerror(errnum));
     pthread_mutex_lock(&in->lock);
     in->ended = true;
+    bool empty = !waiting(in);
     pthread_mutex_unlock(&in->lock);
     evloop_remove(in->loop, &in->watch);
+    if (empty)
+        event_post(&in->end_at);
 }
 
 static size_t apply_filter(const struct fd_in *in, const uint8_t *buf, size_t len, uint16_t *out)
@@ -135,6 +139,13 @@ static size_t read_file(struct fd_in *in, uint8_t *buf, size_t len)
     return done;
 }
 
+/* Not from within the device's own read: it learns of the end after it has put its bytes away. */
+static void tell_end_soon(struct fd_in *in)
+{
+    if (!in->end_told)
+        event_post(&in->end_at);
+}
+
 size_t fd_in_read(struct fd_in *in, uint8_t *buf, size_t len)
 {
     size_t n = 0;
@@ -155,7 +166,10 @@ size_t fd_in_read(struct fd_in *in, uint8_t *buf, size_t len)
         in->armed = true;
         watch_on(in);
     }
+    bool at_end = in->ended && !waiting(in) && !at_break;
     pthread_mutex_unlock(&in->lock);
+    if (at_end)
+        tell_end_soon(in);
     if (at_break) {
         in->break_posted = true;
         event_post(&in->break_at);
@@ -170,6 +184,17 @@ static void tell_readable(void *self)
         client->readable(client->self);
 }
 
+static void tell_end(void *self)
+{
+    struct fd_in *in = self;
+    if (in->end_told)
+        return;
+    in->end_told = true;
+    chr_tell_peer(in->chr, false);
+    if (in->hooks.ended)
+        in->hooks.ended(in->hooks.self);
+}
+
 static void tell_break(void *self)
 {
     struct fd_in *in = self;
@@ -177,6 +202,8 @@ static void tell_break(void *self)
     in->break_posted = false;
     if (client->break_seen)
         client->break_seen(client->self);
+    if (in->ended && !waiting(in))
+        tell_end_soon(in);
     tell_readable(in); /* what came after the break */
 }
 
@@ -206,6 +233,7 @@ int fd_in_init(struct fd_in *in, const struct fd_handle *h, const struct chr_env
     pthread_mutex_init(&in->lock, NULL);
     event_init(&in->arrived, env->events, tell_readable, in);
     event_init(&in->break_at, env->events, tell_break, in);
+    event_init(&in->end_at, env->events, tell_end, in);
     if (in->hooks.retry) {
         int rc = init_retry(in, err);
         if (rc)
@@ -237,6 +265,7 @@ void fd_in_fini(struct fd_in *in)
     evloop_remove(in->loop, &in->retry);
     event_cancel(&in->arrived);
     event_cancel(&in->break_at);
+    event_cancel(&in->end_at);
     pthread_mutex_destroy(&in->lock);
     if (in->retry.fd >= 0)
         close(in->retry.fd);

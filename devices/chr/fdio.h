@@ -83,6 +83,7 @@ struct fd_in_hooks {
     /* What becomes of a byte: a byte, FD_IN_BREAK or FD_IN_NOTHING. NULL: all pass. */
     int (*filter)(void *self, uint8_t byte);
     bool (*may_read)(void *self); /* false: not now, ask again soon; NULL: always */
+    void (*ended)(void *self);    /* nothing will come any more, device lock held; NULL: no matter */
     void *self;
     bool retry; /* EIO comes and goes (pty without peer, terminal in other hands): try again soon */
 };
@@ -95,10 +96,11 @@ struct fd_in {
     struct fd_handle h;
     struct fd_in_hooks hooks;
     struct fd_watch watch, retry;
-    struct event arrived, break_at;
+    struct event arrived, break_at, end_at;
     pthread_mutex_t lock;
     bool armed;        /* the loop will come by itself when there is more */
     bool ended;        /* end of file or error */
+    bool end_told;     /* the device knows, having taken everything */
     bool break_posted; /* nothing is given out until the device heard of the break */
     uint32_t head, tail;
     uint16_t ring[FD_RING];

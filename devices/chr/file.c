@@ -39,7 +39,11 @@ static void file_fini(struct chr *chr)
     free(f);
 }
 
-static const struct chr_ops file_ops = {file_read, file_write, file_fini};
+static const struct chr_ops file_ops = {
+    .read = file_read,
+    .write = file_write,
+    .fini = file_fini,
+};
 
 static int open_path(const char *path, struct err *err)
 {

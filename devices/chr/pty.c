@@ -40,7 +40,11 @@ static void pty_fini(struct chr *chr)
     free(p);
 }
 
-static const struct chr_ops pty_ops = {pty_read, pty_write, pty_fini};
+static const struct chr_ops pty_ops = {
+    .read = pty_read,
+    .write = pty_write,
+    .fini = pty_fini,
+};
 
 /* Set the other end's modes; closing it again leaves the pair in the state "nobody there". */
 static int make_raw(const char *path)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "chr.h"
@@ -23,11 +24,12 @@ struct chr_stdio {
     struct stop_sink stop;
     bool escaped;    /* Ctrl-A was typed, its command not yet */
     bool background; /* the terminal was another job's when last seen */
+    struct event resized;
     struct fd_out out;
     struct fd_in in;
 };
 
-static bool in_use; /* there is one stdin */
+static struct chr_stdio *in_use; /* there is one stdin */
 
 static void print_help(void)
 {
@@ -92,17 +94,47 @@ static size_t stdio_write(struct chr *chr, const uint8_t *buf, size_t len)
     return fd_out_write(&((struct chr_stdio *)chr)->out, buf, len);
 }
 
+static bool stdio_size(struct chr *chr, unsigned *cols, unsigned *rows)
+{
+    struct winsize w;
+    (void)chr;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_col || !w.ws_row)
+        return false;
+    *cols = w.ws_col;
+    *rows = w.ws_row;
+    return true;
+}
+
+static void tell_resized(void *self)
+{
+    const struct chr_client *client = &((struct chr_stdio *)self)->chr.client;
+    if (client->resized)
+        client->resized(client->self);
+}
+
+void chr_stdio_resized(void)
+{
+    if (in_use)
+        event_post(&in_use->resized);
+}
+
 static void stdio_fini(struct chr *chr)
 {
     struct chr_stdio *s = (struct chr_stdio *)chr;
+    event_cancel(&s->resized);
     fd_in_fini(&s->in);
     fd_out_fini(&s->out);
     tty_restore();
-    in_use = false;
+    in_use = NULL;
     free(s);
 }
 
-static const struct chr_ops stdio_ops = {stdio_read, stdio_write, stdio_fini};
+static const struct chr_ops stdio_ops = {
+    .read = stdio_read,
+    .write = stdio_write,
+    .fini = stdio_fini,
+    .size = stdio_size,
+};
 
 /* Both before either is used: what is opened meanwhile would take a closed one's number. */
 static int share_both(struct fd_handle *in, struct fd_handle *out, struct err *err)
@@ -166,7 +198,8 @@ struct chr *chr_stdio_open(const char *arg, const struct chr_env *env, struct er
         free(s);
         return NULL;
     }
-    in_use = true;
+    event_init(&s->resized, env->events, tell_resized, s);
+    in_use = s;
     tty_claim();
     return &s->chr;
 }

@@ -479,7 +479,8 @@ static uint32_t class_code(uint16_t virtio_id)
     case 1:
         return 0x020000; /* network, Ethernet */
     case 2:
-        return 0x018000; /* mass storage, other */
+    case 26:
+        return 0x018000; /* mass storage, other: disks and file systems */
     default:
         return 0xff0000; /* belongs to no class */
     }

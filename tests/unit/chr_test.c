@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -63,6 +64,19 @@ static void on_writable(void *self)
 {
     (void)self;
     writable_calls++;
+}
+
+static unsigned hangups, arrivals;
+static size_t hangup_after; /* bytes got before the far end went */
+
+static void on_peer(void *self, bool here)
+{
+    (void)self;
+    ck_assert_int_eq(chr->peer_gone, !here);
+    arrivals += here;
+    hangups += !here;
+    if (!here)
+        hangup_after = got_len;
 }
 
 static void on_break(void *self)
@@ -122,7 +136,8 @@ static void open_chr(const char *spec)
     struct chr_env env = environment();
     chr = chr_open(spec, &env, &err);
     ck_assert_msg(chr != NULL, "%s", err.msg);
-    chr->client = (struct chr_client){on_readable, on_writable, on_break, NULL};
+    chr->client = (struct chr_client){
+        .readable = on_readable, .writable = on_writable, .break_seen = on_break, .peer = on_peer};
 }
 
 static const char *path_in_dir(const char *name)
@@ -858,6 +873,207 @@ START_TEST(pty_stuck_peer_holds_back_and_loses_nothing)
 }
 END_TEST
 
+/* ---- descriptors ---- */
+
+static void open_fds(int in, int out)
+{
+    char spec[32];
+    snprintf(spec, sizeof spec, "fd:%d:%d", in, out);
+    open_chr(spec);
+}
+
+START_TEST(fd_pipes_pass_bytes_and_tell_the_end)
+{
+    int in[2], out[2];
+    ck_assert_int_eq(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
+    open_fds(in[0], out[1]);
+    ck_assert_int_eq((fcntl(in[0], F_GETFL) | fcntl(out[1], F_GETFL)) & O_NONBLOCK, 0);
+    put(in[1], "a\x01x\x04z");
+    RUN_UNTIL(got_len == 5);
+    ck_assert_mem_eq(got, "a\x01x\x04z", 5);
+    ck_assert_uint_eq(hangups, 0);
+    close(in[1]);
+    RUN_UNTIL(hangups == 1);
+    ck_assert_uint_eq(write_text("out"), 3);
+    expect(out[0], "out");
+    assert_loop_is_quiet();
+    chr_close(chr);
+    chr = NULL;
+    ck_assert_int_eq(fcntl(in[0], F_GETFD) | fcntl(out[1], F_GETFD), FD_CLOEXEC);
+}
+END_TEST
+
+START_TEST(fd_end_is_told_after_the_last_byte_was_taken)
+{
+    int in[2];
+    ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+    open_fds(in[0], -1);
+    take_at_once = false;
+    put(in[1], "0123456789012345678901234567890123456789");
+    close(in[1]);
+    for (int i = 0; i < 10; i++)
+        run_loop(1);
+    ck_assert_uint_eq(hangups, 0);
+    take_all();
+    ck_assert_uint_eq(hangups, 0); /* not from within the read */
+    RUN_UNTIL(hangups == 1);
+    ck_assert_uint_eq(hangup_after, 40);
+    take_all();
+    run_loop(0);
+    ck_assert_uint_eq(hangups, 1);
+    ck_assert_uint_eq(write_text("dropped"), 7);
+}
+END_TEST
+
+START_TEST(fd_regular_file_ends_too)
+{
+    FILE *f = fopen(path_in_dir("in"), "w");
+    fputs("whole", f);
+    fclose(f);
+    open_fds(open(path_in_dir("in"), O_RDONLY), -1);
+    RUN_UNTIL(hangups == 1);
+    ck_assert_uint_eq(hangup_after, 5);
+}
+END_TEST
+
+START_TEST(fd_one_socket_serves_both_ways)
+{
+    int pair[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    open_fds(pair[0], pair[0]);
+    ck_assert_int_eq(fcntl(pair[0], F_GETFL) & O_NONBLOCK, 0);
+    put(pair[1], "in");
+    RUN_UNTIL(got_len == 2);
+    ck_assert_uint_eq(write_text("out"), 3);
+    expect(pair[1], "out");
+    shutdown(pair[1], SHUT_WR);
+    RUN_UNTIL(hangups == 1);
+    ck_assert_uint_eq(write_text("more"), 4);
+    expect(pair[1], "more");
+}
+END_TEST
+
+START_TEST(fd_errors_name_the_descriptor)
+{
+    int in[2];
+    char spec[32];
+    ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+    expect_refusal("fd:999:-1", "descriptor 999");
+    snprintf(spec, sizeof spec, "fd:%d:-1", in[1]);
+    expect_refusal(spec, "other direction");
+    snprintf(spec, sizeof spec, "fd:-1:%d", in[0]);
+    expect_refusal(spec, "other direction");
+    expect_refusal("fd:1", "fd:IN:OUT");
+    expect_refusal("fd:1:2x", "fd:IN:OUT");
+}
+END_TEST
+
+/* ---- UNIX sockets ---- */
+
+static struct sockaddr_un socket_addr;
+
+static void open_socket_chr(void)
+{
+    char spec[128];
+    socket_addr.sun_family = AF_UNIX;
+    snprintf(socket_addr.sun_path, sizeof socket_addr.sun_path, "%s", path_in_dir("sock"));
+    snprintf(spec, sizeof spec, "socket:%s", socket_addr.sun_path);
+    open_chr(spec);
+}
+
+static int connect_client(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&socket_addr, sizeof socket_addr), 0);
+    return fd;
+}
+
+START_TEST(socket_serves_one_client_after_another)
+{
+    open_socket_chr();
+    ck_assert(chr->peer_gone);
+    ck_assert_uint_eq(write_text("nobody hears this"), 17);
+    for (unsigned i = 1; i <= 3; i++) {
+        int fd = connect_client();
+        got_len = 0;
+        RUN_UNTIL(arrivals == i);
+        put(fd, "hello");
+        RUN_UNTIL(got_len == 5);
+        ck_assert_uint_eq(write_text("answer"), 6);
+        expect(fd, "answer");
+        close(fd);
+        RUN_UNTIL(hangups == i);
+    }
+    assert_loop_is_quiet();
+    log_to_file();
+    ck_assert_uint_eq(write_text("gone"), 4);
+    ck_assert_uint_eq(count_log_lines(), 0);
+}
+END_TEST
+
+START_TEST(socket_client_that_sends_no_more_still_gets_output)
+{
+    open_socket_chr();
+    int fd = connect_client();
+    RUN_UNTIL(arrivals == 1);
+    put(fd, "request");
+    shutdown(fd, SHUT_WR);
+    RUN_UNTIL(hangups == 1);
+    ck_assert_uint_eq(hangup_after, 7);
+    ck_assert_uint_eq(write_text("reply"), 5);
+    expect(fd, "reply");
+    int next = connect_client(); /* waits */
+    assert_loop_is_quiet();
+    ck_assert_uint_eq(arrivals, 1);
+    close(fd);
+    RUN_UNTIL(arrivals == 2);
+    ck_assert_uint_eq(write_text("you"), 3);
+    expect(next, "you");
+    close(next);
+}
+END_TEST
+
+START_TEST(socket_client_that_leaves_while_stuck_frees_the_guest)
+{
+    open_socket_chr();
+    int fd = connect_client();
+    RUN_UNTIL(arrivals == 1);
+    log_to_file();
+    while (write_text("0123456789abcdef") == 16)
+        ;
+    close(fd);
+    RUN_UNTIL(hangups == 1);
+    for (int i = 0; i < 5; i++)
+        run_loop(1);
+    ck_assert_uint_eq(write_text("dropped"), 7);
+}
+END_TEST
+
+START_TEST(socket_name_is_taken_over_or_refused_and_removed_at_the_end)
+{
+    char spec[128];
+    open_socket_chr();
+    snprintf(spec, sizeof spec, "socket:%s", socket_addr.sun_path);
+    expect_refusal(spec, "taken");
+    chr_close(chr);
+    chr = NULL;
+    ck_assert_int_ne(access(socket_addr.sun_path, F_OK), 0);
+    int left = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(left, (struct sockaddr *)&socket_addr, sizeof socket_addr), 0);
+    close(left); /* the name stays */
+    open_socket_chr();
+    chr_close(chr);
+    chr = NULL;
+    FILE *f = fopen(socket_addr.sun_path, "w"); /* not a socket: not ours to remove */
+    fclose(f);
+    expect_refusal(spec, "taken");
+    ck_assert_int_eq(access(socket_addr.sun_path, F_OK), 0);
+    char longer[300] = "socket:";
+    memset(longer + 7, 'x', 200);
+    expect_refusal(longer, "at most");
+}
+END_TEST
+
 /* ---- terminal modes ---- */
 
 enum way_out { BY_RESTORE, BY_EXIT, BY_ABORT, BY_ALARM, BY_ILL, WAYS_OUT };
@@ -976,7 +1192,8 @@ static int run_background_job(int slave)
         chr = chr_open("stdio", &env, &err);
         if (!chr || tty_raw(&err))
             _exit(9);
-        chr->client = (struct chr_client){on_readable, on_writable, on_break, NULL};
+        chr->client = (struct chr_client){
+        .readable = on_readable, .writable = on_writable, .break_seen = on_break, .peer = on_peer};
         for (int i = 0; i < 40; i++)
             run_loop(10);
         tty_restore();
@@ -1049,6 +1266,15 @@ int main(void)
     tcase_add_test(tc, pty_passes_bytes_both_ways_unchanged);
     tcase_add_test(tc, pty_survives_its_peer);
     tcase_add_test(tc, pty_stuck_peer_holds_back_and_loses_nothing);
+    tcase_add_test(tc, fd_pipes_pass_bytes_and_tell_the_end);
+    tcase_add_test(tc, fd_end_is_told_after_the_last_byte_was_taken);
+    tcase_add_test(tc, fd_regular_file_ends_too);
+    tcase_add_test(tc, fd_one_socket_serves_both_ways);
+    tcase_add_test(tc, fd_errors_name_the_descriptor);
+    tcase_add_test(tc, socket_serves_one_client_after_another);
+    tcase_add_test(tc, socket_client_that_sends_no_more_still_gets_output);
+    tcase_add_test(tc, socket_client_that_leaves_while_stuck_frees_the_guest);
+    tcase_add_test(tc, socket_name_is_taken_over_or_refused_and_removed_at_the_end);
     tcase_add_loop_test(tc, tty_is_raw_meanwhile_and_restored_on_every_way_out, 0, WAYS_OUT);
     tcase_add_test(tc, tty_raw_needs_no_terminal);
     tcase_add_test(tc, tty_stays_as_it_is_unless_stdio_is_in_use);

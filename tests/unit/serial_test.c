@@ -46,7 +46,7 @@ static size_t fake_write(struct chr *chr, const uint8_t *buf, size_t len)
     return n;
 }
 
-static const struct chr_ops fake_ops = {fake_read, fake_write, NULL};
+static const struct chr_ops fake_ops = {.read = fake_read, .write = fake_write};
 
 static struct bus pio;
 static struct clock guest_clock;

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+//
+// Directories: opendir, readdir, readdirplus. The offsets are the host file system's own (d_off), so
+// that a directory can be left and entered again anywhere. A directory that is not shown (a mount
+// of proc and the like) is empty.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "devices/fs/server.h"
+#include "util.h"
+
+#define READ_MAX KIB(64) /* of a reply */
+#define CHUNK KIB(16)    /* read from the host at a time */
+
+int op_opendir(struct call *c)
+{
+    struct fs *fs = c->fs;
+    int path;
+    if (c->inode->id.type != S_IFDIR)
+        return -ENOTDIR;
+    int rc = inode_pin(fs, c->inode, &path);
+    if (rc)
+        return rc;
+    int fd = host_reopen(fs->proc_fd, path, O_RDONLY | O_DIRECTORY);
+    if (fd == -ENFILE && inodes_shrink(fs))
+        fd = host_reopen(fs->proc_fd, path, O_RDONLY | O_DIRECTORY);
+    inode_unpin(fs, c->inode);
+    if (fd < 0)
+        return fd;
+    struct fuse_open_out *out = call_reply(c, sizeof *out);
+    if (fs->cache == FS_CACHE_ALWAYS)
+        out->open_flags = FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE;
+    return handle_new(fs, c->inode, fd, O_RDONLY | O_DIRECTORY, &out->fh);
+}
+
+/* The kernel's struct linux_dirent64. */
+struct host_entry {
+    uint64_t ino;
+    int64_t off;
+    uint16_t reclen;
+    uint8_t type;
+    char name[];
+};
+
+/* A reply being filled. */
+struct listing {
+    struct call *c;
+    uint8_t *buf;
+    size_t size, used;
+    bool plus;
+};
+
+static bool is_dot(const char *name)
+{
+    return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
+/* Room for one entry was checked. */
+static void put(struct listing *l, const struct host_entry *e, const struct fuse_entry_out *entry)
+{
+    size_t len = strlen(e->name);
+    size_t head = l->plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET;
+    struct fuse_dirent d = {
+        .ino = shown_ino(l->c->fs, l->c->inode->id.dev, e->ino),
+        .off = (uint64_t)e->off,
+        .namelen = (uint32_t)len,
+        .type = e->type,
+    };
+    uint8_t *at = l->buf + l->used;
+    memset(at, 0, FUSE_REC_ALIGN(head + len));
+    if (l->plus)
+        memcpy(at, entry, sizeof *entry);
+    memcpy(at + head - FUSE_NAME_OFFSET, &d, FUSE_NAME_OFFSET);
+    memcpy(at + head, e->name, len);
+    l->used += FUSE_REC_ALIGN(head + len);
+}
+
+/* False: no more room. */
+static bool add(struct listing *l, const struct host_entry *e)
+{
+    struct fuse_entry_out entry = {0}; /* node 0: nothing is said of the file itself */
+    size_t head = l->plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET;
+    if (FUSE_REC_ALIGN(head + strlen(e->name)) > l->size - l->used)
+        return false;
+    if (l->plus && !is_dot(e->name) && lookup(l->c->fs, l->c->inode, e->name, &entry))
+        entry = (struct fuse_entry_out){0};
+    put(l, e, &entry);
+    return true;
+}
+
+/* One read from the host; how many bytes, 0 at the end, or -errno. What does not fit is read again. */
+static long add_some(struct listing *l, struct handle *h)
+{
+    union {
+        struct host_entry align;
+        uint8_t bytes[CHUNK];
+    } chunk;
+    long n = syscall(SYS_getdents64, h->fd, chunk.bytes, sizeof chunk.bytes);
+    if (n < 0)
+        return -errno;
+    for (long at = 0; at < n;) {
+        const struct host_entry *e = (const void *)(chunk.bytes + at);
+        /* What ".." of the shared directory is on the host is nobody's business. */
+        bool up = inode_nodeid(l->c->inode) == FUSE_ROOT_ID && !strcmp(e->name, "..");
+        struct host_entry *writable = (void *)(chunk.bytes + at);
+        if (up)
+            writable->ino = l->c->inode->id.ino;
+        if (!add(l, e)) {
+            l->size = l->used; /* full */
+            return n;
+        }
+        h->position = (uint64_t)e->off;
+        at += e->reclen;
+    }
+    return n;
+}
+
+static int list(struct listing *l, struct handle *h, uint64_t offset)
+{
+    long n = 1;
+    if (lseek(h->fd, (off_t)offset, SEEK_SET) < 0)
+        return -errno;
+    h->position = offset;
+    while (n > 0 && l->used < l->size)
+        n = add_some(l, h);
+    /* What is listed already has been looked up: it must reach the guest. */
+    return n < 0 && !l->used ? (int)n : 0;
+}
+
+static int read_directory(struct call *c, bool plus)
+{
+    const struct fuse_read_in *in = c->arg;
+    struct listing l = {.c = c, .size = in->size < READ_MAX ? in->size : READ_MAX, .plus = plus};
+    if (in->size > c->req->room_len)
+        return -EINVAL;
+    struct handle *h = handle_get(c->fs, in->fh, true);
+    if (!h)
+        return -EBADF;
+    int rc = h->inode == c->inode ? 0 : -EBADF;
+    if (!rc && !c->inode->opaque && l.size) {
+        l.buf = call_reply_large(c, l.size);
+        pthread_mutex_lock(&h->lock);
+        rc = l.buf ? list(&l, h, in->offset) : -ENOMEM;
+        pthread_mutex_unlock(&h->lock);
+    }
+    handle_put(c->fs, h);
+    c->req->reply_len = l.used;
+    return rc;
+}
+
+int op_readdir(struct call *c)
+{
+    return read_directory(c, false);
+}
+
+int op_readdirplus(struct call *c)
+{
+    return read_directory(c, true);
+}

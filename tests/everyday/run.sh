@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: tests/everyday/run.sh MINIVMM [TOPIC...]
+#
+# What a user does every day, with the stock Debian cloud kernel on a software engine, so that it runs on any host: boots a disk with no
+# initrd (the root found by itself, or named in every way), with the words that come when something is missing.
+# ENGINE=kvm takes another engine.
+set -uo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../.." && pwd)
+minivmm=$(realpath "$1")
+shift
+engine=${ENGINE:-interp}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/everyday/disks.sh
+. "$here/disks.sh"
+passed=0 failed=0 skipped=0
+
+finish() {
+    echo "$passed passed, $failed failed, $skipped skipped"
+    ((failed == 0))
+    exit
+}
+
+command -v mke2fs >/dev/null || PATH=$PATH:/usr/sbin:/sbin
+kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || no_kernel=$(tail -n 1 "$work/why")
+for tool in mke2fs busybox gzip; do
+    command -v $tool >/dev/null || no_kernel="no $tool here"
+done
+if [[ -n ${no_kernel-} ]]; then
+    echo "SKIP everyday: $no_kernel"
+    skipped=1
+    finish
+fi
+kernel=$kernel_dir/vmlinuz
+release=$(cat "$kernel_dir/version")
+
+problem=''
+wrong() {
+    problem+="$*; "
+}
+
+# STATUS ARG...: a run with its console in $work/out, messages in $work/err.
+boots() {
+    local want=$1 got
+    shift
+    "$minivmm" -accel "$engine" -d none -m 256 -timeout 60 "$@" </dev/null >"$work/out.raw" 2>"$work/err"
+    got=$?
+    tr -d '\r' <"$work/out.raw" >"$work/out"
+    ((got == want)) || wrong "status $got, not $want"
+}
+
+says() {
+    grep -qE -- "$1" "$work/out" || wrong "no line '$1'"
+}
+
+complains() {
+    grep -qE -- "$1" "$work/err" || wrong "stderr has no '$1'"
+    [[ $(wc -l <"$work/err") == 1 ]] || wrong 'stderr is not one line'
+}
+
+topic() {
+    name=$1 problem=''
+    shift
+    : >"$work/out"
+    : >"$work/err"
+    if ((${#topics[@]})) && [[ " ${topics[*]} " != *" $name "* ]]; then
+        return
+    fi
+    "$@"
+    if [[ -z $problem ]]; then
+        passed=$((passed + 1))
+        echo "ok   everyday/$name"
+    else
+        failed=$((failed + 1))
+        printf 'FAIL everyday/%s: %s\n' "$name" "$problem"
+        tail -n 12 "$work/out" "$work/err" | sed 's/^/    /'
+    fi
+}
+topics=("$@")
+
+# --- disks ---
+
+uuid=0123abcd-1111-2222-3333-444455556666
+make_root "$work/root"
+make_ext4 "$work/whole.img" "$work/root" 16 whole $uuid || exit 1
+make_ext4 "$work/small.img" "$work/root" 8 small || exit 1
+make_mbr "$work/mbr.img" "$work/small.img" "$work/whole.img"
+make_gpt "$work/gpt.img" "$work/whole.img" "$work/small.img"
+
+whole_disk() {
+    boots 0 -kernel "$kernel" -disk "$work/whole.img,snapshot"
+    says '^TEST init 1 $'
+    says '^TEST root /dev/vda ext4 rw$'
+    says '^TEST dev$'
+}
+
+# The bigger Linux partition, a logical one.
+mbr() {
+    boots 0 -kernel "$kernel" -disk "$work/mbr.img,ro"
+    says '^TEST root /dev/vda5 ext4 ro$'
+    says '^TEST label whole$'
+}
+
+# The one of the root's type, though it is smaller; on the second disk, over virtio-mmio, with words for init.
+gpt() {
+    truncate -s 1M "$work/empty.img"
+    boots 0 -kernel "$kernel" -disk "$work/empty.img,bus=mmio" -disk "$work/gpt.img,bus=mmio,snapshot" -append 'console=ttyS0 quiet -- single'
+    says '^TEST init 1 single$'
+    says '^TEST root /dev/vdb2 ext4 rw$'
+    says '^TEST label small$'
+}
+
+# KIND VALUE DEVICE
+named() {
+    boots 0 -kernel "$kernel" -disk "$work/gpt.img,snapshot" -append "console=ttyS0 quiet root=$1=$2"
+    says "^TEST root $3 ext4 ro\$"
+}
+
+no_init() {
+    boots 0 -kernel "$kernel" -disk "$work/whole.img,snapshot" -append 'console=ttyS0 quiet panic=-1 init=/no/such' -no-reboot
+    says 'minivmm init: cannot run init=/no/such on /dev/vda: no such file'
+}
+
+no_root() {
+    boots 0 -kernel "$kernel" -disk "$work/whole.img,snapshot" -append 'console=ttyS0 quiet panic=-1 root=/dev/vda rootfstype=xfs' -no-reboot
+    says 'minivmm init: cannot mount /dev/vda \(xfs\) as root: not what it should be'
+}
+
+# Drivers that are built in: no initramfs of ours. The same directory as before, with other words in modules.builtin.
+built_in() {
+    mkdir -p "$work/builtin"
+    printf 'kernel/%s.ko\n' virtio_blk virtio-pci ext4 >"$work/builtin/modules.builtin"
+    "$minivmm" -accel none -timeout 1 -d boot -kernel "$kernel" -modules "$work/builtin" -disk "$work/gpt.img" </dev/null >"$work/out" 2>&1
+    says 'root is /dev/vda2'
+    ! grep -q initramfs "$work/out" || wrong 'an initramfs was made'
+}
+
+no_modules() {
+    mkdir -p "$work/alone"
+    cp "$kernel" "$work/alone/vmlinuz"
+    boots 1 -kernel "$work/alone/vmlinuz" -disk "$work/whole.img"
+    complains "no built-in virtio_pci, which a disk needs, and its modules are not in $work/alone/modules/$release, .*/lib/modules/$release.*-modules"
+    boots 1 -kernel "$kernel" -modules "$work/alone" -disk "$work/whole.img"
+    complains "-modules: there are no modules of kernel $release in $work/alone"
+}
+
+no_driver() {
+    mkdir -p "$work/few"
+    echo kernel/fs/ext4/ext4.ko >"$work/few/modules.builtin"
+    boots 1 -kernel "$kernel" -modules "$work/few" -disk "$work/whole.img"
+    complains 'has no driver virtio_pci, .*CONFIG_VIRTIO_PCI=y'
+}
+
+other_modules() {
+    mkdir -p "$work/other"
+    for module in "$kernel_dir"/modules/kernel/drivers/{virtio/virtio*,block/virtio_blk}.ko; do
+        sed 's/vermagic=6/vermagic=5/' "$module" >"$work/other/${module##*/}"
+    done
+    boots 1 -kernel "$kernel" -modules "$work/other" -disk "$work/whole.img"
+    complains "/virtio_pci.ko' is for kernel 5[^ ]*, but the kernel is $release"
+}
+
+packed_modules() {
+    mkdir -p "$work/packed"
+    cp "$kernel_dir/modules/modules.builtin" "$work/packed"
+    cp "$kernel_dir"/modules/kernel/drivers/{virtio/virtio*,block/virtio_blk}.ko "$work/packed"
+    xz --check=crc32 "$work"/packed/*.ko
+    boots 0 -kernel "$kernel" -modules "$work/packed" -disk "$work/whole.img,snapshot"
+    says '^TEST root /dev/vda ext4 rw$'
+}
+
+topic disk-whole whole_disk
+topic disk-mbr mbr
+topic disk-gpt gpt
+topic disk-label named LABEL whole /dev/vda1
+topic disk-uuid named UUID ${uuid^^} /dev/vda1
+topic disk-partlabel named PARTLABEL the-root /dev/vda2
+topic disk-no-init no_init
+topic disk-no-root no_root
+topic modules-built-in built_in
+topic modules-not-found no_modules
+topic modules-no-driver no_driver
+topic modules-of-another-kernel other_modules
+topic modules-packed packed_modules
+finish
