@@ -24,7 +24,8 @@ static const struct {
     {KVM_CAP_IRQ_ROUTING, "irq routing"},       {KVM_CAP_IRQFD, "irqfd"},
     {KVM_CAP_IOEVENTFD, "ioeventfd"},           {KVM_CAP_SIGNAL_MSI, "signal MSI"},
     {KVM_CAP_EXT_CPUID, "extended CPUID"},      {KVM_CAP_MP_STATE, "MP state"},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"}, {KVM_CAP_VCPU_EVENTS, "vCPU events"},
+    {KVM_CAP_DEBUGREGS, "debug registers"},     {KVM_CAP_XSAVE, "XSAVE state"},
 };
 
 static int ioctl_long(int fd, unsigned long request, unsigned long arg)
@@ -151,6 +152,7 @@ static int init_steps(struct accel *a, struct kvm_vm *kvm, struct err *err)
         ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
     kvm->tsc_deadline =
         ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+    kvm->has_xcrs = ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
     rc = kvm_irq_init(a, err);
     return rc ? rc : kvm_cpuid_init(a, err);
 }
