@@ -129,6 +129,7 @@ static void kvm_vm_fini(struct accel *a)
     if (kvm->sys_fd >= 0)
         close(kvm->sys_fd);
     free(kvm->cpuid);
+    free(kvm->supported);
     free(kvm);
     a->priv = NULL;
     a->intc = NULL;
@@ -196,7 +197,7 @@ const struct accel_ops kvm_accel = {
     .name = "kvm",
     .help = "hardware virtualization through the host kernel's /dev/kvm",
     .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP | ACCEL_CAP_THREADS | ACCEL_CAP_DOORBELLS |
-            ACCEL_CAP_NATIVE,
+            ACCEL_CAP_NATIVE | ACCEL_CAP_FOLLOW,
     .vm_init = kvm_vm_init,
     .vm_fini = kvm_vm_fini,
     .reset = kvm_reset,
@@ -206,4 +207,6 @@ const struct accel_ops kvm_accel = {
     .kick = kvm_vcpu_kick,
     .get_state = kvm_get_state,
     .set_state = kvm_set_state,
+    .step = kvm_vcpu_step,
+    .cpuid_limit = kvm_cpuid_limit,
 };

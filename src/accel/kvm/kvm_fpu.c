@@ -33,9 +33,9 @@ struct legacy_area {
 _Static_assert(offsetof(struct legacy_area, components) == 512, "XSAVE header");
 
 struct area {
-    struct kvm_xsave raw;
     struct legacy_area *legacy;
     uint64_t *ymm_high; /* two words a register; NULL: none here */
+    struct kvm_xsave raw;
 };
 
 /* Where the upper halves of YMM lie. */

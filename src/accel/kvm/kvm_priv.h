@@ -29,6 +29,7 @@ struct kvm_vm {
     bool has_xcrs;            /* KVM_CAP_XCRS: the host has XSAVE */
     uint64_t msrs_here;       /* of kvm_msr.c's table, a bit each */
     struct kvm_cpuid2 *cpuid; /* what vCPUs are offered, but for their own ids */
+    struct kvm_cpuid2 *supported; /* lockstep: what this host has; else NULL */
     struct intc intc;
     struct kvm_bell *bells; /* kvm_doorbell.c */
     struct evloop *loop;
@@ -59,6 +60,10 @@ void kvm_vcpu_settle(struct vcpu *v);
 int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_set_state(struct vcpu *v, const struct cpu_state *in, struct err *err);
 
+/* kvm_step.c: for the lockstep runner. */
+void kvm_vcpu_step(struct vcpu *v, const uint64_t *until, struct vm_exit *out);
+void kvm_cpuid_limit(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+
 /* kvm_fpu.c: x87, vectors, XCR0. */
 int kvm_fpu_get(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_fpu_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
@@ -79,4 +84,4 @@ void kvm_doorbell_fini(struct kvm_vm *kvm);
 
 /* kvm_cpuid.c: the CPUID and MSR policy. */
 int kvm_cpuid_init(struct accel *a, struct err *err);
-int kvm_cpuid_apply(const struct vcpu *v, struct err *err);
+int kvm_cpuid_apply(struct vcpu *v, struct err *err);
