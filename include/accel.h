@@ -25,6 +25,8 @@ enum accel_cap {
     ACCEL_CAP_THREADS = 1 << 2,   /* one host thread per vCPU */
     ACCEL_CAP_DOORBELLS = 1 << 3, /* takes doorbell writes without an exit */
     ACCEL_CAP_NATIVE = 1 << 4,    /* guest code runs at the host's speed */
+    ACCEL_CAP_LEAD = 1 << 5,      /* lockstep: step() takes interrupts, answers devices, tells STEP_FAULT, and stores are told */
+    ACCEL_CAP_FOLLOW = 1 << 6,    /* lockstep: has step() */
 };
 
 enum exit_kind {
@@ -33,6 +35,7 @@ enum exit_kind {
     EXIT_SHUTDOWN, /* triple fault; register state may be undefined */
     EXIT_INTR,     /* kicked, or a signal: look at pending requests and run again */
     EXIT_FAIL,     /* the engine cannot go on; `fail` says why */
+    EXIT_STEP,     /* of step() alone: `step` says what it did */
     EXIT_KINDS,
 };
 
@@ -57,11 +60,31 @@ struct vm_exit {
         struct {
             char why[256]; /* one line: reason and hardware code */
         } fail;
+        struct {
+            enum step_did { STEP_INSN, STEP_FAULT, STEP_EVENT } did;
+        } step; /* an instruction; one that raised an exception, now delivered; an interrupt or the like was taken */
     };
 };
 
 struct accel;
 struct vcpu;
+
+/* What the lockstep runner (src/accel/lockstep/) wants from an engine under it. */
+struct accel_watch {
+    bool plain; /* software engines: each instruction by its general operation, nothing prepared */
+    /* Software engines: the guest stored to RAM, or the CPU did for it. May be NULL. */
+    void (*stored)(void *opaque, gpa_t gpa, uint64_t len);
+    /* Changes what a vCPU is to answer to CPUID; regs (eax, ebx, ecx, edx) has the engine's own answer. May be NULL. */
+    void (*cpuid)(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+    void *opaque;
+};
+
+/* The two engines of engine lockstep. */
+struct lockstep_config {
+    const struct accel_ops *leader, *follower;
+    unsigned every;       /* instructions from one comparison to the next */
+    unsigned ns_per_insn; /* guest time of an instruction when the clock is a stepped one */
+};
 
 struct accel_ops {
     const char *name, *help;
@@ -85,6 +108,14 @@ struct accel_ops {
     /* vCPU stopped, or its own thread between runs. */
     int (*get_state)(struct vcpu *v, struct cpu_state *out, struct err *err);
     int (*set_state)(struct vcpu *v, const struct cpu_state *in, struct err *err);
+    /*
+     * Lockstep only, else NULL. step: one instruction, then EXIT_STEP. With `until`, as many as it takes to come to that linear
+     * address: for instructions that a debug trap after them would change or that are several by the engine's count.
+     * cpuid: what vCPUs answer. cpuid_limit: take from regs what vCPUs of this engine cannot do.
+     */
+    void (*step)(struct vcpu *v, const uint64_t *until, struct vm_exit *out);
+    void (*cpuid)(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+    void (*cpuid_limit)(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 };
 
 /* One VM as its engine sees it. Embedded in struct vm. */
@@ -104,6 +135,8 @@ struct accel {
     unsigned nvcpus;
     struct intc *intc;              /* set by vm_init of engines with IRQCHIP */
     struct switchboard switchboard; /* set by vm_init of engines with DOORBELLS */
+    const struct lockstep_config *lockstep; /* for engine lockstep */
+    const struct accel_watch *watch;        /* for the engines under it, else NULL */
     void *priv;
 };
 
@@ -114,6 +147,7 @@ struct vcpu {
     unsigned id; /* also its APIC id */
     struct accel *accel;
     uint64_t exits[EXIT_KINDS];
+    const char *story; /* set by engines before EXIT_FAIL: lines for standard error in place of the registers; or NULL */
     void *priv;
 };
 

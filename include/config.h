@@ -67,6 +67,10 @@ struct config {
     unsigned smp;
     const char *accels[CONFIG_MAX_ACCELS]; /* in order of preference, no name twice; or "auto" */
     unsigned naccels;
+    struct {
+        const char *leader, *follower; /* engine names */
+        unsigned every;                /* instructions from one comparison to the next */
+    } lockstep; /* when one of accels is "lockstep=..." */
     bool accel_probe; /* refuse an engine that the probe found unfit for the kernel */
     const char *serials[CONFIG_MAX_SERIALS]; /* COM1, COM2, for chr_open; NULL: not there */
     struct port_config ports[CONFIG_MAX_PORTS];

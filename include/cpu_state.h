@@ -51,7 +51,6 @@ struct cpu_state {
     uint64_t cr0, cr2, cr3, cr4, cr8, efer, apic_base;
     enum cpu_run run;
 
-    /* What engine kvm does not convert yet; software engines do. */
     uint64_t xcr0, dr[8]; /* 6 and 7 are DR6, DR7 */
     struct cpu_msrs msr;
     struct cpu_x87 x87;

@@ -5,6 +5,7 @@
 // accepts QEMU's words and checks that they agree with each other, so that a command line made
 // for QEMU means the same number of CPUs here.
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "accel.h"
@@ -106,6 +107,23 @@ static int add_accel(struct config *cfg, const char *name, struct err *err)
     return 0;
 }
 
+#define LOCKSTEP "lockstep="
+#define LOCKSTEP_EVERY_MAX 1000000u
+
+/* The pairs that are possible, for messages. */
+static const char *lockstep_pairs(char *buf, size_t len)
+{
+    buf[0] = '\0';
+    for (const struct accel_ops *const *lead = accel_list; *lead; lead++) {
+        for (const struct accel_ops *const *follow = accel_list; *follow; follow++) {
+            size_t n = strlen(buf);
+            if ((*lead)->caps & ACCEL_CAP_LEAD && (*follow)->caps & ACCEL_CAP_FOLLOW)
+                snprintf(buf + n, len - n, "%s" LOCKSTEP "%s,%s", n ? " and " : "", (*lead)->name, (*follow)->name);
+        }
+    }
+    return buf;
+}
+
 static void print_accels(void)
 {
     printf("-accel takes these engines, with ':' between to try one after the other:\n");
@@ -113,6 +131,9 @@ static void print_accels(void)
            CHOOSE_AUTO);
     for (const struct accel_ops *const *ops = accel_list; *ops; ops++)
         printf("  %-8s %s\n", (*ops)->name, (*ops)->help);
+    char pairs[128];
+    printf("-accel lockstep=LEADER,FOLLOWER[,every=N] compares two of them, instruction by instruction; possible:\n  %s\n",
+           lockstep_pairs(pairs, sizeof pairs));
 }
 
 int config_add_accels(void *target, const char *value, struct err *err)
@@ -146,11 +167,86 @@ static const struct opt_row accel_rows[] = {
 static const struct opt_keys accel = {.what = "-accel", .rows = accel_rows, .first = "engine"};
 const struct opt_keys *const accel_keys[] = {&accel, NULL};
 
+/* --- lockstep=LEADER,FOLLOWER[,every=N] --- */
+
+static bool can_be(const char *name, uint32_t cap)
+{
+    struct err ignored = {0};
+    const struct accel_ops *ops = accel_find(name, &ignored);
+    return ops && ops->caps & cap;
+}
+
+static int lockstep_every(struct config *cfg, const char *text, struct err *err)
+{
+    char *end;
+    errno = 0;
+    unsigned long n = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || n < 1 || n > LOCKSTEP_EVERY_MAX)
+        return err_set(err, EINVAL, "-accel lockstep: every='%s' is no number from 1 to %u", OPT_QUOTE(text),
+                       LOCKSTEP_EVERY_MAX);
+    cfg->lockstep.every = (unsigned)n;
+    return 0;
+}
+
+static int lockstep_engines(struct config *cfg, const char *leader, const char *follower, struct err *err)
+{
+    char pairs[128];
+    struct err ignored = {0};
+    const char *names[] = {leader, follower};
+    if (!follower)
+        return err_set(err, EINVAL, "-accel lockstep: wants two engines; possible: %s", lockstep_pairs(pairs, sizeof pairs));
+    for (unsigned i = 0; i < 2; i++) {
+        if (!accel_find(names[i], &ignored))
+            return err_set(err, EINVAL, "-accel lockstep: unknown engine '%s'; possible: %s", OPT_QUOTE(names[i]),
+                           lockstep_pairs(pairs, sizeof pairs));
+    }
+    if (!can_be(leader, ACCEL_CAP_LEAD) || !can_be(follower, ACCEL_CAP_FOLLOW))
+        return err_set(err, EINVAL, "-accel lockstep: %s cannot be compared with %s as its leader; possible: %s", follower,
+                       leader, lockstep_pairs(pairs, sizeof pairs));
+    cfg->lockstep.leader = leader;
+    cfg->lockstep.follower = follower;
+    return 0;
+}
+
+static int set_lockstep(struct config *cfg, const char *value, struct err *err)
+{
+    char pairs[128];
+    char *words = opt_pool_add(&cfg->pool, value + strlen(LOCKSTEP), strlen(value) - strlen(LOCKSTEP), err);
+    char *name = opt_pool_add(&cfg->pool, value, strlen(value), err), *rest = words;
+    if (!words || !name)
+        return -ENOMEM;
+    const char *engines[2] = {NULL, NULL};
+    unsigned n = 0;
+    int rc = 0;
+    cfg->lockstep.every = 1;
+    while (rest && !rc) {
+        const char *word = strsep(&rest, ",");
+        if (!strncmp(word, "every=", 6))
+            rc = lockstep_every(cfg, word + 6, err);
+        else if (strchr(word, '='))
+            rc = err_set(err, EINVAL, "-accel lockstep: unknown key '%.*s' (known: every)", (int)strcspn(word, "="), word);
+        else if (n == 2)
+            rc = err_set(err, EINVAL, "-accel lockstep: more than two engines; possible: %s",
+                         lockstep_pairs(pairs, sizeof pairs));
+        else
+            engines[n++] = word;
+    }
+    if (!rc)
+        rc = lockstep_engines(cfg, engines[0], engines[1], err);
+    if (!rc && cfg->naccels == CONFIG_MAX_ACCELS)
+        rc = err_set(err, EINVAL, "-accel: more than %d engines", CONFIG_MAX_ACCELS);
+    if (!rc)
+        cfg->accels[cfg->naccels++] = name;
+    return rc;
+}
+
 int config_set_accel(void *target, const char *value, struct err *err)
 {
     struct cmdline *cl = target;
     if (!strcmp(value, "help"))
         return config_add_accels(target, value, err);
+    if (!strncmp(value, LOCKSTEP, strlen(LOCKSTEP)))
+        return set_lockstep(&cl->cfg, value, err);
     return opt_parse_keys(&accel, cl, value, &cl->cfg.pool, err);
 }
 

@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "src/accel/choose.h"
+#include "src/accel/lockstep/lockstep.h"
 #include "src/vm.h"
 
 static void answer_inline(void *opaque, struct vcpu *v, struct vm_exit *exit)
@@ -32,6 +33,7 @@ static int open_engine(void *opaque, const struct accel_ops *ops, struct err *er
         .clock = &vm->clock,
         .io = answer_inline,
         .io_opaque = vm,
+        .lockstep = &vm->lockstep,
     };
     int rc = ops->vm_init(&vm->accel, err);
     if (rc)
@@ -64,11 +66,23 @@ static int refuse_linux(const struct vm *vm, const struct accel_ops *ops, struct
                    ops->name, verdict.reason, ops->name);
 }
 
+/* Both names were checked when the options were read. */
+static const struct accel_ops *name_lockstep(struct vm *vm, struct err *err)
+{
+    vm->lockstep = (struct lockstep_config){
+        .leader = accel_find(vm->cfg->lockstep.leader, err),
+        .follower = accel_find(vm->cfg->lockstep.follower, err),
+        .every = vm->cfg->lockstep.every,
+        .ns_per_insn = LOCKSTEP_NS_PER_INSN,
+    };
+    return vm->lockstep.leader && vm->lockstep.follower ? &lockstep_accel : NULL;
+}
+
 static int open_named(struct vm *vm, const char *name, struct err *err)
 {
     if (!strcmp(name, CHOOSE_AUTO))
         return choose_auto(vm, err);
-    const struct accel_ops *ops = accel_find(name, err);
+    const struct accel_ops *ops = strncmp(name, "lockstep=", 9) ? accel_find(name, err) : name_lockstep(vm, err);
     if (!ops)
         return -EINVAL;
     int rc = open_engine(vm, ops, err);

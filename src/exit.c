@@ -48,16 +48,21 @@ static void on_fail(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
     if (!vm_claim_stop(vm, STOP_ENGINE, v->id))
         return; /* one line per run */
     int rc = v->accel->ops->get_state(v, &cpu, &err);
-    if (!rc)
+    if (!rc && !v->story)
         cpu_state_format(&cpu, regs + 1, sizeof regs - 1);
     regs[strlen(regs) - 1] = '\0';
     log_error("engine %s failed on vCPU %u at rip %#llx: %s%s", v->accel->ops->name, v->id,
               rc ? 0ull : (unsigned long long)cpu.rip, exit->fail.why, regs);
+    for (const char *line = v->story; line && *line;) {
+        size_t len = strcspn(line, "\n");
+        log_error("%.*s", (int)len, line);
+        line += len + (line[len] == '\n');
+    }
 }
 
 static void (*const handlers[EXIT_KINDS])(struct vm *, struct vcpu *, struct vm_exit *) = {
     [EXIT_PIO] = on_pio,   [EXIT_MMIO] = on_mmio, [EXIT_SHUTDOWN] = on_shutdown,
-    [EXIT_INTR] = on_intr, [EXIT_FAIL] = on_fail,
+    [EXIT_INTR] = on_intr, [EXIT_FAIL] = on_fail, [EXIT_STEP] = on_intr,
 };
 
 void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit)

@@ -82,10 +82,19 @@ static void wake_loop(void *opaque)
     evloop_wake(&vm->loop);
 }
 
+static void init_lock(pthread_mutex_t *lock, bool recursive)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, recursive ? PTHREAD_MUTEX_RECURSIVE : PTHREAD_MUTEX_DEFAULT);
+    pthread_mutex_init(lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
 int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
 {
     *vm = (struct vm){.cfg = cfg, .loop = {.epoll_fd = -1, .wake_fd = -1}};
-    pthread_mutex_init(&vm->lock, NULL);
+    init_lock(&vm->lock, cfg->lockstep.leader != NULL);
     pthread_mutex_init(&vm->gate_lock, NULL);
     pthread_cond_init(&vm->gate_opened, NULL);
     pthread_cond_init(&vm->all_parked, NULL);

@@ -9,7 +9,7 @@
 
 static const char *const kind_names[EXIT_KINDS] = {
     [EXIT_PIO] = "pio",   [EXIT_MMIO] = "mmio", [EXIT_SHUTDOWN] = "shutdown",
-    [EXIT_INTR] = "intr", [EXIT_FAIL] = "fail",
+    [EXIT_INTR] = "intr", [EXIT_FAIL] = "fail", [EXIT_STEP] = "step",
 };
 
 static void report_bus(const struct bus *bus)

@@ -33,10 +33,14 @@ struct vcpu_thread {
     char fatal_stack[FATAL_STACK_BYTES];
 };
 
+/* Guest time under engine lockstep, which is far too slow for the host's. */
+#define LOCKSTEP_NS_PER_INSN 10
+
 struct vm {
     const struct config *cfg;
 
-    /* Taken around every device access, event and timer; the outermost lock. */
+    /* Taken around every device access, event and timer; the outermost lock. Recursive under engine lockstep, which holds it while the leader
+     * executes an instruction. */
     pthread_mutex_t lock;
 
     struct gmem gmem;
@@ -47,6 +51,7 @@ struct vm {
     struct fd_watch timer_watch, signal_watch, timeout_watch;
 
     struct accel accel;
+    struct lockstep_config lockstep; /* when that is the engine */
     struct vcpu *vcpus; /* cfg->smp of them; none without a CPU */
     struct auto_boot auto_boot;
     struct boot_plan plan;

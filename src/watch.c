@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/chr/tty.h"
@@ -120,7 +121,10 @@ int watches_open(struct vm *vm, struct err *err)
     rc = add_watch(vm, &vm->timer_watch, fd, on_timer, "guest timer", err);
     if (!rc)
         rc = watch_timeout(vm, err);
-    clock_init_host(&vm->clock, on_rearm, vm);
+    if (vm->cfg->lockstep.leader)
+        clock_init_stepped(&vm->clock, (uint64_t)time(NULL) * NS_PER_S);
+    else
+        clock_init_host(&vm->clock, on_rearm, vm);
     return rc;
 }
 

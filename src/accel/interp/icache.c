@@ -29,7 +29,8 @@ static x86_op *const plain_branches[] = {
 
 int icache_init(struct icache *ic, size_t arena_size, gpa_t ram_end, fast_handler *leave, struct err *err)
 {
-    *ic = (struct icache){.arena_size = arena_size, .npages = ram_end / PAGE, .leave = leave};
+    *ic = (struct icache){.arena_size = arena_size, .npages = ram_end / PAGE, .leave = leave,
+                          .max_insns = BLOCK_MAX_INSNS};
     ic->arena = mmap(NULL, arena_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     ic->pages = calloc(ic->npages, sizeof ic->pages[0]);
     if (ic->arena != MAP_FAILED && ic->pages)
@@ -94,10 +95,11 @@ static bool ends_block(const struct insn *i)
     return i->flags & (INSN_ENDS_BLOCK | INSN_REP | INSN_REPNE);
 }
 
-static unsigned decode_run(struct slot *slots, enum x86_mode mode, const uint8_t *code, unsigned avail, unsigned *bytes)
+static unsigned decode_run(struct slot *slots, unsigned max, enum x86_mode mode, const uint8_t *code, unsigned avail,
+                           unsigned *bytes)
 {
     unsigned n = 0, at = 0;
-    while (n < BLOCK_MAX_INSNS && at < avail) {
+    while (n < max && at < avail) {
         unsigned left = avail - at < 15 ? avail - at : 15;
         unsigned len = x86_decode(&slots[n].insn, code + at, left, mode);
         if (!len)
@@ -142,7 +144,7 @@ struct block *icache_make(struct icache *ic, gpa_t pa, enum x86_mode mode, const
         icache_flush(ic);
     struct block *b = (struct block *)(void *)(ic->arena + ic->used);
     unsigned bytes;
-    unsigned n = decode_run(b->slots, mode, code, avail, &bytes);
+    unsigned n = decode_run(b->slots, ic->max_insns, mode, code, avail, &bytes);
     if (!n)
         return NULL;
     memset(b->next, 0, sizeof b->next);

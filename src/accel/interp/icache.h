@@ -51,6 +51,7 @@ struct icache {
     uint64_t npages;
     struct code_page *newest_page;
     fast_handler *leave;      /* what the instructions of a dead block become */
+    unsigned max_insns;       /* of a block; BLOCK_MAX_INSNS unless told */
     uint64_t translations, flushes, invalidations;
 };
 

@@ -45,6 +45,8 @@ static int interp_vm_init(struct accel *a, struct err *err)
     const struct ram_slot *top = &a->gmem->slots[a->gmem->nslots - 1];
     int rc = in->cpus ? icache_init(&in->icache, ARENA_BYTES, top->base + top->size, interp_leave_block, err)
                       : err_set(err, ENOMEM, "-accel interp: out of memory");
+    if (a->watch)
+        in->icache.max_insns = 1;
     if (!rc)
         rc = interp_env_init(in, err);
     if (rc)
@@ -151,7 +153,7 @@ static void take_interrupt(struct interp_cpu *c)
         x86_interrupt(cpu, (uint8_t)vector);
 }
 
-static void look_at_requests(struct interp_cpu *c)
+void interp_look_at_requests(struct interp_cpu *c)
 {
     unsigned attention = atomic_exchange(&c->cpu.attention, 0);
     if (attention & ATT_DMA)
@@ -170,7 +172,7 @@ static bool can_run(const struct interp_cpu *c)
 }
 
 /* All CPUs wait for something: so do we. */
-static void sleep_until_woken(struct interp *in)
+void interp_sleep(struct interp *in)
 {
     pthread_mutex_lock(&in->sleep_lock);
     while (!in->wake_flag && !atomic_load(&in->kicked))
@@ -184,7 +186,7 @@ static bool take_turn(struct interp *in, struct interp_cpu *c)
 {
     in->current = c;
     if (atomic_load(&c->cpu.attention) || c->cpu.nmi_pending)
-        look_at_requests(c);
+        interp_look_at_requests(c);
     if (!can_run(c))
         return false;
     interp_run_cpu(c);
@@ -207,7 +209,7 @@ static void interp_run(struct vcpu *v, struct vm_exit *out)
         if (!can_run(c) || !atomic_load(&c->cpu.attention) || in->ncpus > 1)
             in->turn = (in->turn + 1) % in->ncpus;
         if (idle > in->ncpus) {
-            sleep_until_woken(in);
+            interp_sleep(in);
             idle = 0;
         }
     }
@@ -240,7 +242,7 @@ static int interp_set_state(struct vcpu *v, const struct cpu_state *in, struct e
 const struct accel_ops interp_accel = {
     .name = "interp",
     .help = "emulation by fetch, decode, execute: on any host",
-    .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP,
+    .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP | ACCEL_CAP_LEAD | ACCEL_CAP_FOLLOW,
     .vm_init = interp_vm_init,
     .vm_fini = interp_vm_fini,
     .reset = interp_reset,
@@ -250,4 +252,6 @@ const struct accel_ops interp_accel = {
     .kick = interp_kick,
     .get_state = interp_get_state,
     .set_state = interp_set_state,
+    .step = interp_step,
+    .cpuid = interp_cpuid,
 };

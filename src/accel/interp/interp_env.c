@@ -115,13 +115,25 @@ static void cr8_write(void *opaque, unsigned cpu, uint64_t val)
 static bool page_has_code(void *opaque, gpa_t page)
 {
     const struct interp *in = opaque;
-    return icache_page_has_code(&in->icache, page);
+    const struct accel_watch *watch = in->a->watch;
+    return (watch && watch->stored) || icache_page_has_code(&in->icache, page);
 }
 
 static void code_written(void *opaque, gpa_t gpa, unsigned len)
 {
     struct interp *in = opaque;
+    const struct accel_watch *watch = in->a->watch;
+    if (watch && watch->stored)
+        watch->stored(watch->opaque, gpa, len);
     icache_written(&in->icache, gpa, len);
+}
+
+static void change_cpuid(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+    const struct interp *in = opaque;
+    const struct accel_watch *watch = in->a->watch;
+    if (watch && watch->cpuid)
+        watch->cpuid(watch->opaque, leaf, subleaf, regs);
 }
 
 static void code_mapping_changed(void *opaque)
@@ -232,6 +244,7 @@ int interp_env_init(struct interp *in, struct err *err)
         .code_written = code_written,
         .code_mapping_changed = code_mapping_changed,
         .pause = pause_cpu,
+        .change_cpuid = change_cpuid,
         .phys_bits = 40,
         .ncpus = in->ncpus,
         .tsc_hz = TSC_HZ,

@@ -200,3 +200,26 @@ void interp_run_cpu(struct interp_cpu *c)
         }
     }
 }
+
+bool interp_run_block(struct interp_cpu *c)
+{
+    struct x86_cpu *cpu = &c->cpu;
+    uint64_t before = cpu->icount;
+    int landed = setjmp(cpu->fault_landing);
+    if (landed) {
+        count_before_fault(c);
+        if (landed != LANDED_LEAVE)
+            x86_deliver_exception(cpu);
+        c->running = NULL;
+        return cpu->icount != before;
+    }
+    c->running = NULL;
+    c->key = target_key(c);
+    struct block *b = needs_step(cpu) ? NULL : next_block(c);
+    if (b)
+        run_block(c, b);
+    else
+        step_once(c);
+    c->running = NULL;
+    return cpu->icount != before;
+}

@@ -63,8 +63,18 @@ int interp_env_init(struct interp *in, struct err *err);
 void interp_env_fini(struct interp *in);
 void interp_wake(struct interp_cpu *c, unsigned attention);
 
+/* interp.c */
+void interp_look_at_requests(struct interp_cpu *c);
+void interp_sleep(struct interp *in); /* until woken or kicked */
+
+/* interp_step.c: for the lockstep runner. */
+void interp_step(struct vcpu *v, const uint64_t *until, struct vm_exit *out);
+void interp_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+
 /* interp_loop.c: run the current CPU for a while; returns when something needs the engine. */
 void interp_run_cpu(struct interp_cpu *c);
+/* One block, or its fault's delivery: false. */
+bool interp_run_block(struct interp_cpu *c);
 /* After the cache of decoded blocks was emptied. */
 void interp_forget_targets(struct interp *in);
 /* The handler of a dead block's instructions. */

@@ -24,7 +24,8 @@ static const struct {
     {KVM_CAP_IRQ_ROUTING, "irq routing"},       {KVM_CAP_IRQFD, "irqfd"},
     {KVM_CAP_IOEVENTFD, "ioeventfd"},           {KVM_CAP_SIGNAL_MSI, "signal MSI"},
     {KVM_CAP_EXT_CPUID, "extended CPUID"},      {KVM_CAP_MP_STATE, "MP state"},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exit"}, {KVM_CAP_VCPU_EVENTS, "vCPU events"},
+    {KVM_CAP_DEBUGREGS, "debug registers"},     {KVM_CAP_XSAVE, "XSAVE state"},
 };
 
 static int ioctl_long(int fd, unsigned long request, unsigned long arg)
@@ -128,6 +129,7 @@ static void kvm_vm_fini(struct accel *a)
     if (kvm->sys_fd >= 0)
         close(kvm->sys_fd);
     free(kvm->cpuid);
+    free(kvm->supported);
     free(kvm);
     a->priv = NULL;
     a->intc = NULL;
@@ -151,6 +153,7 @@ static int init_steps(struct accel *a, struct kvm_vm *kvm, struct err *err)
         ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
     kvm->tsc_deadline =
         ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+    kvm->has_xcrs = ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
     rc = kvm_irq_init(a, err);
     return rc ? rc : kvm_cpuid_init(a, err);
 }
@@ -194,7 +197,7 @@ const struct accel_ops kvm_accel = {
     .name = "kvm",
     .help = "hardware virtualization through the host kernel's /dev/kvm",
     .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP | ACCEL_CAP_THREADS | ACCEL_CAP_DOORBELLS |
-            ACCEL_CAP_NATIVE,
+            ACCEL_CAP_NATIVE | ACCEL_CAP_FOLLOW,
     .vm_init = kvm_vm_init,
     .vm_fini = kvm_vm_fini,
     .reset = kvm_reset,
@@ -204,4 +207,6 @@ const struct accel_ops kvm_accel = {
     .kick = kvm_vcpu_kick,
     .get_state = kvm_get_state,
     .set_state = kvm_set_state,
+    .step = kvm_vcpu_step,
+    .cpuid_limit = kvm_cpuid_limit,
 };

@@ -26,7 +26,10 @@ struct kvm_vm {
     size_t run_size;          /* bytes of a vCPU's run page */
     bool doorbell_any_len;    /* KVM_CAP_IOEVENTFD_ANY_LENGTH */
     bool tsc_deadline;        /* KVM_CAP_TSC_DEADLINE_TIMER */
+    bool has_xcrs;            /* KVM_CAP_XCRS: the host has XSAVE */
+    uint64_t msrs_here;       /* of kvm_msr.c's table, a bit each */
     struct kvm_cpuid2 *cpuid; /* what vCPUs are offered, but for their own ids */
+    struct kvm_cpuid2 *supported; /* lockstep: what this host has; else NULL */
     struct intc intc;
     struct kvm_bell *bells; /* kvm_doorbell.c */
     struct evloop *loop;
@@ -39,6 +42,7 @@ struct kvm_vcpu {
     struct kvm_run *run;
     pthread_t thread;
     atomic_bool running; /* thread is valid */
+    bool unfinished;     /* the last exit was an access that KVM completes at the next entry */
 };
 
 /* kvm_ioctl.c: an ioctl that repeats on EINTR; -errno on failure. */
@@ -49,10 +53,25 @@ int kvm_vcpu_init(struct vcpu *v, struct err *err);
 void kvm_vcpu_fini(struct vcpu *v);
 void kvm_vcpu_run(struct vcpu *v, struct vm_exit *out);
 void kvm_vcpu_kick(struct vcpu *v);
+/* Finish what the last exit began, without running the guest. The next run() may come back at once. */
+void kvm_vcpu_settle(struct vcpu *v);
 
 /* kvm_state.c */
 int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_set_state(struct vcpu *v, const struct cpu_state *in, struct err *err);
+
+/* kvm_step.c: for the lockstep runner. */
+void kvm_vcpu_step(struct vcpu *v, const uint64_t *until, struct vm_exit *out);
+void kvm_cpuid_limit(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+
+/* kvm_fpu.c: x87, vectors, XCR0. */
+int kvm_fpu_get(struct vcpu *v, struct cpu_state *out, struct err *err);
+int kvm_fpu_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
+
+/* kvm_msr.c; which there are depends on the CPUID, which is set before. */
+void kvm_msrs_find(struct vcpu *v);
+int kvm_msrs_get(struct vcpu *v, struct cpu_state *out, struct err *err);
+int kvm_msrs_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 
 /* kvm_irq.c: the in-kernel PIC, IOAPIC and local APICs. */
 int kvm_irq_init(struct accel *a, struct err *err);
@@ -65,4 +84,4 @@ void kvm_doorbell_fini(struct kvm_vm *kvm);
 
 /* kvm_cpuid.c: the CPUID and MSR policy. */
 int kvm_cpuid_init(struct accel *a, struct err *err);
-int kvm_cpuid_apply(const struct vcpu *v, struct err *err);
+int kvm_cpuid_apply(struct vcpu *v, struct err *err);

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Neutral cpu_state to and from KVM's register structs (KVM API sections 4.11 to 4.14).
+// Neutral cpu_state to and from KVM's register structs (KVM API sections 4.11 to 4.14 registers, 4.31 and 4.32 vCPU events, 4.33 and 4.34 debug
+// registers, 4.38 and 4.39 MP state). Vector state is in kvm_fpu.c, MSRs are in kvm_msr.c. Reading and writing first finish an access that
+// the last exit left half-done, since KVM completes it only when the vCPU is entered again.
 #include <errno.h>
+#include <string.h>
 
 #include "src/accel/kvm/kvm_priv.h"
+
+#define RFLAGS_IF 0x200u
 
 static void seg_from_kvm(struct cpu_seg *out, const struct kvm_segment *in)
 {
@@ -60,6 +65,7 @@ static void state_to_sregs(struct kvm_sregs *s, const struct cpu_state *in)
     s->cr4 = in->cr4;
     s->cr8 = in->cr8;
     s->efer = in->efer;
+    s->apic_base = in->apic_base;
 }
 
 /* KVM numbers the general registers by name; ours is the instruction encoding's order. */
@@ -99,34 +105,94 @@ static const __u32 mp_state_of_run[] = {
     [CPU_WAIT_FOR_SIPI] = KVM_MP_STATE_UNINITIALIZED,
 };
 
+/* --- debug registers --- */
+
+static void debug_to_state(struct cpu_state *out, const struct kvm_debugregs *d)
+{
+    for (unsigned i = 0; i < 4; i++)
+        out->dr[i] = d->db[i];
+    out->dr[6] = d->dr6;
+    out->dr[7] = d->dr7;
+}
+
+static void state_to_debug(struct kvm_debugregs *d, const struct cpu_state *in)
+{
+    *d = (struct kvm_debugregs){.dr6 = in->dr[6], .dr7 = in->dr[7]};
+    for (unsigned i = 0; i < 4; i++)
+        d->db[i] = in->dr[i];
+}
+
+/* --- events --- */
+
+static void events_to_state(struct cpu_state *out, const struct kvm_vcpu_events *e)
+{
+    out->interrupt_shadow = e->interrupt.shadow;
+    out->nmi_blocked = e->nmi.masked;
+    out->nmi_pending = e->nmi.pending;
+}
+
+/*
+ * Nothing that was on its way to the guest goes on with another state. A shadow of STI is impossible while interrupts are off (Intel's CPUs refuse
+ * to be entered so), one of MOV SS never is.
+ */
+static void state_to_events(struct kvm_vcpu_events *e, const struct cpu_state *in)
+{
+    bool interrupts_on = in->rflags & RFLAGS_IF;
+    uint8_t shadow = interrupts_on ? KVM_X86_SHADOW_INT_STI : KVM_X86_SHADOW_INT_MOV_SS;
+    *e = (struct kvm_vcpu_events){
+        .interrupt.shadow = in->interrupt_shadow ? shadow : 0,
+        .nmi.pending = in->nmi_pending,
+        .nmi.masked = in->nmi_blocked,
+        .flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
+    };
+}
+
+/* --- all of it --- */
+
 int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err)
 {
     const struct kvm_vcpu *kv = v->priv;
     struct kvm_regs regs;
     struct kvm_sregs sregs;
     struct kvm_mp_state mp;
+    struct kvm_debugregs debug;
+    struct kvm_vcpu_events events;
+    kvm_vcpu_settle(v);
     int rc = kvm_ioctl(kv->fd, KVM_GET_REGS, &regs);
     if (!rc)
         rc = kvm_ioctl(kv->fd, KVM_GET_SREGS, &sregs);
     if (!rc)
         rc = kvm_ioctl(kv->fd, KVM_GET_MP_STATE, &mp);
+    if (!rc)
+        rc = kvm_ioctl(kv->fd, KVM_GET_DEBUGREGS, &debug);
+    if (!rc)
+        rc = kvm_ioctl(kv->fd, KVM_GET_VCPU_EVENTS, &events);
     if (rc)
         return err_set_errno(err, -rc, "-accel kvm: read the registers of vCPU %u", v->id);
-    *out = (struct cpu_state){0};
+    memset(out, 0, sizeof *out); /* equal states are equal bytes */
     regs_to_state(out, &regs);
     sregs_to_state(out, &sregs);
     if (mp.mp_state < sizeof run_of_mp_state / sizeof run_of_mp_state[0])
         out->run = run_of_mp_state[mp.mp_state];
-    return 0;
+    debug_to_state(out, &debug);
+    events_to_state(out, &events);
+    rc = kvm_fpu_get(v, out, err);
+    return rc ? rc : kvm_msrs_get(v, out, err);
 }
 
+/* Registers before events: setting them drops a pending exception. */
 int kvm_set_state(struct vcpu *v, const struct cpu_state *in, struct err *err)
 {
     const struct kvm_vcpu *kv = v->priv;
     struct kvm_regs regs;
     struct kvm_sregs sregs;
     struct kvm_mp_state mp = {.mp_state = mp_state_of_run[in->run]};
+    struct kvm_debugregs debug;
+    struct kvm_vcpu_events events;
     state_to_regs(&regs, in);
+    state_to_debug(&debug, in);
+    state_to_events(&events, in);
+    kvm_vcpu_settle(v);
     int rc = kvm_ioctl(kv->fd, KVM_GET_SREGS, &sregs);
     if (!rc) {
         state_to_sregs(&sregs, in);
@@ -136,7 +202,12 @@ int kvm_set_state(struct vcpu *v, const struct cpu_state *in, struct err *err)
         rc = kvm_ioctl(kv->fd, KVM_SET_REGS, &regs);
     if (!rc)
         rc = kvm_ioctl(kv->fd, KVM_SET_MP_STATE, &mp);
+    if (!rc)
+        rc = kvm_ioctl(kv->fd, KVM_SET_DEBUGREGS, &debug);
+    if (!rc)
+        rc = kvm_ioctl(kv->fd, KVM_SET_VCPU_EVENTS, &events);
     if (rc)
         return err_set_errno(err, -rc, "-accel kvm: set the registers of vCPU %u", v->id);
-    return 0;
+    rc = kvm_fpu_set(v, in, err);
+    return rc ? rc : kvm_msrs_set(v, in, err);
 }

@@ -54,7 +54,10 @@ int kvm_vcpu_init(struct vcpu *v, struct err *err)
     }
     kv->run = run;
     install_kick_handler();
-    return kvm_cpuid_apply(v, err);
+    int rc = kvm_cpuid_apply(v, err);
+    if (!rc && v->id == 0)
+        kvm_msrs_find(v);
+    return rc;
 }
 
 void kvm_vcpu_fini(struct vcpu *v)
@@ -187,6 +190,9 @@ static void translate_exit(struct kvm_run *run, struct vm_exit *out)
     case KVM_EXIT_INTR:
         out->kind = EXIT_INTR;
         break;
+    case KVM_EXIT_DEBUG: /* kvm_step.c asks for it */
+        *out = (struct vm_exit){.kind = EXIT_STEP, .step.did = STEP_INSN};
+        break;
     default:
         fail_exit(run, out);
         break;
@@ -203,8 +209,10 @@ void kvm_vcpu_run(struct vcpu *v, struct vm_exit *out)
     int rc = ioctl(kv->fd, KVM_RUN, 0);
     if (rc == 0) {
         translate_exit(kv->run, out);
+        kv->unfinished = out->kind == EXIT_PIO || out->kind == EXIT_MMIO;
         return;
     }
+    kv->unfinished = false;
     int e = errno;
     set_immediate_exit(kv, false);
     if (e == EINTR || e == EAGAIN) {
@@ -213,4 +221,24 @@ void kvm_vcpu_run(struct vcpu *v, struct vm_exit *out)
     }
     out->kind = EXIT_FAIL;
     snprintf(out->fail.why, sizeof out->fail.why, "KVM_RUN: %s", strerror(e));
+}
+
+/* An access of several parts exits once for each; none has as many as this. */
+#define MAX_PARTS 64
+
+void kvm_vcpu_settle(struct vcpu *v)
+{
+    struct kvm_vcpu *kv = v->priv;
+    const struct accel *a = v->accel;
+    for (unsigned part = 0; kv->unfinished && part < MAX_PARTS; part++) {
+        struct vm_exit exit;
+        set_immediate_exit(kv, true); /* and stays so, as a kick may have set it too */
+        if (ioctl(kv->fd, KVM_RUN, 0))
+            break;
+        translate_exit(kv->run, &exit);
+        if (exit.kind != EXIT_PIO && exit.kind != EXIT_MMIO)
+            break;
+        a->io(a->io_opaque, v, &exit);
+    }
+    kv->unfinished = false;
 }

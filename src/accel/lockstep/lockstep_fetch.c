@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+//
+// The instruction that comes next, from a neutral state and RAM alone: segment, page tables (SDM vol. 3 chapter 4; nothing is set in them),
+// bytes, decoding; and how it can be compared. No engine is asked, so it can be told before either runs it.
+#include <string.h>
+
+#include "src/accel/lockstep/lockstep_priv.h"
+#include "src/accel/x86/ops.h"
+
+#define PRESENT 1u
+#define LARGE 0x80u
+#define FRAME 0x000ffffffffff000ull
+
+static bool read_entry(const struct gmem *gm, gpa_t at, unsigned size, uint64_t *out)
+{
+    *out = 0;
+    return !gmem_read(gm, at, out, size) && *out & PRESENT;
+}
+
+/* levels of 9 bits each, entries of 8 bytes; the top one of a PAE table has 2 bits and no rights. */
+static bool walk(const struct gmem *gm, gpa_t table, unsigned levels, uint64_t va, gpa_t *out)
+{
+    for (unsigned level = levels; level > 0; level--) {
+        unsigned shift = 12 + 9 * (level - 1);
+        uint64_t entry;
+        if (!read_entry(gm, table + (va >> shift & 0x1ff) * 8, 8, &entry))
+            return false;
+        bool page = level == 1 || (entry & LARGE && level <= 3 && !(levels == 3 && level == 3));
+        if (page) {
+            uint64_t inside = (1ull << shift) - 1;
+            *out = (entry & FRAME & ~inside) | (va & inside);
+            return true;
+        }
+        table = entry & FRAME;
+    }
+    return false;
+}
+
+static bool walk32(const struct cpu_state *s, const struct gmem *gm, uint32_t va, gpa_t *out)
+{
+    uint64_t entry;
+    if (!read_entry(gm, (s->cr3 & 0xfffff000) + (va >> 22) * 4, 4, &entry))
+        return false;
+    if (entry & LARGE && s->cr4 & CR4_PSE) {
+        *out = (entry & 0xffc00000) | (entry >> 13 & 0xff) << 32 | (va & 0x3fffff);
+        return true;
+    }
+    if (!read_entry(gm, (entry & 0xfffff000) + (va >> 12 & 0x3ff) * 4, 4, &entry))
+        return false;
+    *out = (entry & 0xfffff000) | (va & 0xfff);
+    return true;
+}
+
+static bool translate(const struct cpu_state *s, const struct gmem *gm, uint64_t va, gpa_t *out)
+{
+    *out = va;
+    if (!(s->cr0 & CR0_PG))
+        return true;
+    if (s->efer & EFER_LMA)
+        return walk(gm, s->cr3 & FRAME, 4, va, out);
+    if (s->cr4 & CR4_PAE)
+        return walk(gm, s->cr3 & 0xffffffe0, 3, (uint32_t)va, out);
+    return walk32(s, gm, (uint32_t)va, out);
+}
+
+static bool is_64(const struct cpu_state *s)
+{
+    return s->efer & EFER_LMA && s->seg[SEG_CS].l;
+}
+
+uint64_t lockstep_linear_rip(const struct cpu_state *s)
+{
+    return is_64(s) ? s->rip : (uint32_t)(s->seg[SEG_CS].base + s->rip);
+}
+
+void lockstep_fetch(const struct cpu_state *s, const struct gmem *gm, struct fetched *out)
+{
+    uint64_t va = lockstep_linear_rip(s);
+    unsigned n = 0;
+    gpa_t pa = 0;
+    memset(out, 0, sizeof *out);
+    out->rip = s->rip;
+    out->mode = is_64(s) ? X86_MODE64 : s->seg[SEG_CS].db ? X86_MODE32 : X86_MODE16;
+    for (; n < sizeof out->bytes; n++, pa++) {
+        bool page_begins = n == 0 || (va + n) % 0x1000 == 0;
+        if (page_begins && !translate(s, gm, va + n, &pa))
+            break;
+        if (gmem_read(gm, pa, &out->bytes[n], 1))
+            break;
+    }
+    if (n)
+        out->len = (uint8_t)x86_decode(&out->insn, out->bytes, n, out->mode);
+}
+
+/* --- kinds --- */
+
+static const struct {
+    x86_op *op;
+    enum lockstep_class class;
+} classes[] = {
+    /* The engines' processors, clocks, interrupt controllers and devices are not the same. */
+    {op_cpuid, CLASS_ALONE}, {op_rdtsc, CLASS_ALONE}, {op_rdtscp, CLASS_ALONE}, {op_rdpmc, CLASS_ALONE},
+    {op_rdmsr, CLASS_ALONE}, {op_wrmsr, CLASS_ALONE}, {op_rdrand, CLASS_ALONE}, {op_rdseed, CLASS_ALONE},
+    {op_hlt, CLASS_ALONE}, {op_monitor, CLASS_ALONE}, {op_mwait, CLASS_ALONE}, {op_vmcall, CLASS_ALONE},
+    {op_rsm, CLASS_ALONE}, {op_in_i, CLASS_ALONE}, {op_in_dx, CLASS_ALONE}, {op_out_i, CLASS_ALONE},
+    {op_out_dx, CLASS_ALONE}, {op_ins, CLASS_ALONE}, {op_outs, CLASS_ALONE},
+    /* Intercepted by a debugged KVM, or not passed on by all of them. */
+    {op_mov_from_dr, CLASS_ALONE}, {op_mov_to_dr, CLASS_ALONE}, {op_xsetbv, CLASS_ALONE},
+    /* These see, store, load or clear the trap flag. */
+    {op_pushf, CLASS_UNTIL}, {op_popf, CLASS_UNTIL}, {op_iret, CLASS_UNTIL}, {op_syscall, CLASS_UNTIL},
+    {op_sysret, CLASS_UNTIL}, {op_sysenter, CLASS_UNTIL}, {op_sysexit, CLASS_UNTIL}, {op_int3, CLASS_UNTIL},
+    {op_int_i, CLASS_UNTIL}, {op_into, CLASS_UNTIL}, {op_int1, CLASS_UNTIL},
+    /* Pointers to the last x87 instruction; components that are in their initial state. */
+    {op_fxsave, CLASS_IMAGE}, {op_xsave, CLASS_IMAGE}, {op_xsaveopt, CLASS_IMAGE}, {op_xsavec, CLASS_IMAGE},
+    {op_xsaves, CLASS_IMAGE}, {op_fnstenv, CLASS_IMAGE}, {op_fnsave, CLASS_IMAGE},
+};
+
+/* No debug step ends with these: the trap waits for the next instruction. */
+static bool shadows_traps(const struct insn *i)
+{
+    return (i->op == op_mov_to_sreg || i->op == op_pop_sreg) && i->reg == SEG_SS;
+}
+
+enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fetched *f)
+{
+    /* The guest's own steps and breakpoints: a debugged KVM has none. */
+    if (s->rflags & FL_TF || s->dr[7] & DR7_ENABLES || s->run != CPU_RUNNING)
+        return CLASS_ALONE;
+    if (!f->len)
+        return CLASS_PLAIN; /* it faults, or is no RAM */
+    if (shadows_traps(&f->insn))
+        return CLASS_ALONE;
+    for (unsigned i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        if (f->insn.op == classes[i].op)
+            return classes[i].class;
+    }
+    return f->insn.flags & (INSN_REP | INSN_REPNE) ? CLASS_UNTIL : CLASS_PLAIN;
+}
