@@ -36,6 +36,9 @@ struct config {
     unsigned smp;
     const char *accels[CONFIG_MAX_ACCELS]; /* in order of preference, no name twice; or "auto" */
     unsigned naccels;
+    bool icount;      /* guest time counts instructions, each 2^icount_shift ns */
+    unsigned icount_shift;
+    uint64_t icount_seed; /* of the guest's random numbers then */
     bool accel_probe; /* refuse an engine that the probe found unfit for the kernel */
     const char *serials[CONFIG_MAX_SERIALS]; /* COM1, COM2, for chr_open; NULL: not there */
     bool debug_exit;

@@ -23,6 +23,7 @@ struct cmdline {
     unsigned nrequests;
     unsigned nserials;
     unsigned machine; /* every accepted type is the same board */
+    unsigned icount_off; /* words of -icount that have one value */
     bool print;
 };
 
@@ -37,6 +38,11 @@ int config_add_drive(void *target, const char *value, struct err *err);
 int config_add_device(void *target, const char *value, struct err *err);
 /* Match -device with -drive, put disks in order, fill their defaults. cfg.smp is known. */
 int config_resolve_disks(struct cmdline *cl, struct err *err);
+
+/* config_icount.c: -icount */
+extern const struct opt_keys *const icount_keys[];
+int config_set_icount(void *target, const char *value, struct err *err);
+int config_resolve_icount(const struct config *cfg, struct err *err); /* engines are known */
 
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],

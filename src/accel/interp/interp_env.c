@@ -134,8 +134,11 @@ static void code_mapping_changed(void *opaque)
 static void pause_cpu(void *opaque, unsigned cpu)
 {
     struct interp *in = opaque;
-    if (in->ncpus > 1)
-        atomic_fetch_or(&in->cpus[cpu]->cpu.attention, ATT_YIELD);
+    if (in->ncpus == 1)
+        return;
+    atomic_fetch_or(&in->cpus[cpu]->cpu.attention, ATT_YIELD);
+    if (interp_is_counted(in))
+        interp_notice(in->cpus[cpu]);
 }
 
 /* A device wrote to RAM, on whatever thread holds the device lock. Decoded code of those bytes is dropped by the engine's own thread. */
@@ -163,6 +166,10 @@ void interp_wake(struct interp_cpu *c, unsigned attention)
 {
     struct interp *in = c->in;
     atomic_fetch_or(&c->cpu.attention, attention);
+    if (interp_is_counted(in)) {
+        interp_notice(c);
+        return;
+    }
     pthread_mutex_lock(&in->sleep_lock);
     in->wake_flag = true;
     pthread_cond_signal(&in->woken);
