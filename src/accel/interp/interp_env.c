@@ -77,6 +77,14 @@ static uint64_t tsc(void *opaque)
     return clock_now_ns(in->a->clock);
 }
 
+static void tsc_changed(void *opaque, unsigned cpu)
+{
+    struct interp *in = opaque;
+    pthread_mutex_lock(in->a->lock);
+    lapic_tsc_changed(in->cpus[cpu]->lapic);
+    pthread_mutex_unlock(in->a->lock);
+}
+
 static int apic_msr_read(void *opaque, unsigned cpu, uint32_t msr, uint64_t *val)
 {
     struct interp *in = opaque;
@@ -231,6 +239,7 @@ int interp_env_init(struct interp *in, struct err *err)
         .mmio_read = mmio_read,
         .mmio_write = mmio_write,
         .tsc = tsc,
+        .tsc_changed = tsc_changed,
         .apic_msr_read = apic_msr_read,
         .apic_msr_write = apic_msr_write,
         .cr8_read = cr8_read,
