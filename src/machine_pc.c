@@ -153,7 +153,7 @@ static int plug_virtio(struct vm *vm, struct virtio *vd, enum virtio_bus bus, st
 
 static int make_disks(struct vm *vm, struct err *err)
 {
-    const struct block_env env = {&vm->loop, &vm->events};
+    const struct block_env env = {&vm->loop, &vm->events, vm->cfg->icount ? &vm->clock : NULL};
     for (unsigned i = 0; i < vm->cfg->ndisks; i++) {
         const struct disk_config *disk = &vm->cfg->disks[i];
         vm->blocks[i] = block_open(&disk->block, &env, err);
