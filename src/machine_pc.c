@@ -84,7 +84,7 @@ static int make_serials(struct vm *vm, struct err *err)
         uint16_t port;
         unsigned irq;
     } com[CONFIG_MAX_SERIALS] = {{"com1", COM1_PORT, IRQ_COM1}, {"com2", COM2_PORT, IRQ_COM2}};
-    const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm)};
+    const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm), vm->cfg->icount};
 
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++) {
         if (!vm->cfg->serials[i])

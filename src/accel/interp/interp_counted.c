@@ -206,6 +206,8 @@ void interp_run_counted(struct interp *in, struct vm_exit *out)
         begin_turn(in);
     while (out->kind == EXIT_INTR && !atomic_exchange(&in->kicked, false)) {
         serve(in);
+        if (atomic_load(&in->kicked))
+            continue; /* by a timer or an event: not one instruction more */
         const struct interp_cpu *c = in->current;
         idle = take_slice(in) ? 0 : idle + 1;
         if (c->cpu.shutdown)
