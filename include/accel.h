@@ -15,6 +15,7 @@
 #include "cpu_state.h"
 #include "doorbell.h"
 #include "err.h"
+#include "event.h"
 #include "evloop.h"
 #include "gmem.h"
 #include "irq.h"
@@ -27,6 +28,7 @@ enum accel_cap {
     ACCEL_CAP_NATIVE = 1 << 4,    /* guest code runs at the host's speed */
     ACCEL_CAP_LEAD = 1 << 5,      /* lockstep: step() takes interrupts, answers devices, tells STEP_FAULT, and stores are told */
     ACCEL_CAP_FOLLOW = 1 << 6,    /* lockstep: has step() */
+    ACCEL_CAP_COUNTS = 1 << 7,    /* counts instructions: can be what guest time goes by */
 };
 
 enum exit_kind {
@@ -105,6 +107,8 @@ struct accel_ops {
     /* Make the run() under way, or else the next one, return soon with EXIT_INTR. Any thread;
      * async-signal-safe. What the vCPU should see must be stored before the kick. */
     void (*kick)(struct vcpu *v);
+    /* Under counted time: something is in a->events. Any thread. NULL without ACCEL_CAP_COUNTS. */
+    void (*look)(struct accel *a);
     /* vCPU stopped, or its own thread between runs. */
     int (*get_state)(struct vcpu *v, struct cpu_state *out, struct err *err);
     int (*set_state)(struct vcpu *v, const struct cpu_state *in, struct err *err);
@@ -129,6 +133,10 @@ struct accel {
     pthread_mutex_t *lock;
     struct bus *pio, *mmio;
     struct clock *clock;
+    /* Counted time (clock.h): the engine is the clock's counter, and runs these events and the clock's timers itself, under the lock,
+     * between two instructions. NULL: host time; the event loop does. */
+    struct event_queue *events;
+    uint64_t random_seed; /* counted time: RDRAND and RDSEED begin here */
     void (*io)(void *opaque, struct vcpu *v, struct vm_exit *exit);
     void *io_opaque;
     struct vcpu *vcpus; /* nvcpus of them, ids 0 up; owned by the machine */

@@ -82,6 +82,9 @@ struct chr_env {
     struct evloop *loop;
     struct event_queue *events;
     struct stop_sink stop; /* Ctrl-A x */
+    /* Counted time: a slow reader may hold up the host, for a while, so that the guest does not see
+     * it. False: the guest is held back instead, at once. */
+    bool patient;
 };
 
 /*

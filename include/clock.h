@@ -3,7 +3,8 @@
 // Guest time. Devices read time and set timers here and nowhere else, so that the same device runs
 // on host time, on counted instructions, or on time that a test steps by hand. Times are
 // nanoseconds of guest time since the machine was made; 2^64 ns is 584 years. Thread: under the
-// device lock; clock_now_ns of a host clock from any thread.
+// device lock; clock_now_ns of a host clock from any thread, of a counted one on the engine's thread
+// without the lock too.
 #pragma once
 
 #include <stdbool.h>
@@ -31,14 +32,21 @@ struct clock {
     const struct clock_ops *ops;
     struct timer *timers;
     uint64_t armings; /* timer_arm calls so far */
-    uint64_t base_ns; /* host clock: host time that is guest time 0; stepped: the time itself */
-    uint64_t wall_base_ns; /* stepped: UTC at guest time 0 */
-    void (*rearmed)(void *opaque,
-                    uint64_t deadline_ns); /* host clock: tell the event loop; UINT64_MAX = none */
+    /* host clock: host time that is guest time 0; stepped: the time itself; counted: time skipped */
+    uint64_t base_ns;
+    uint64_t wall_base_ns; /* stepped, counted: UTC at guest time 0 */
+    unsigned shift;        /* counted */
+    uint64_t (*count)(void *opaque); /* counted: units so far; NULL: none yet */
+    /* Tell who fires the timers that the earliest deadline changed; CLOCK_NEVER: none. May be NULL */
+    void (*rearmed)(void *opaque, uint64_t deadline_ns);
     void *opaque;
 };
 
 #define CLOCK_NEVER UINT64_MAX
+
+/* Where the wall time of counted clocks starts in a machine: 2024-01-01T00:00:00Z. */
+#define CLOCK_COUNTED_UTC_S 1704067200u
+#define CLOCK_COUNTED_SHIFT_MAX 10
 
 /* Host monotonic time. `rearmed` is called whenever the earliest deadline changes. */
 void clock_init_host(struct clock *clock, void (*rearmed)(void *opaque, uint64_t deadline_ns),
@@ -49,6 +57,24 @@ void clock_init_stepped(struct clock *clock, uint64_t wall_ns);
 
 /* Move a stepped clock, firing each timer at its own deadline on the way, in order. */
 void clock_step(struct clock *clock, uint64_t ns);
+
+/*
+ * Time that is counted: each unit of `count` (an executed instruction) is 2^shift ns. The counter is
+ * attached by the engine and only grows; `rearmed` may be NULL. Nobody fires a counted clock's
+ * timers but who counts, at clock_due_count.
+ */
+void clock_init_counted(struct clock *clock, unsigned shift, uint64_t wall_ns);
+void clock_attach_counter(struct clock *clock, uint64_t (*count)(void *opaque),
+                          void (*rearmed)(void *opaque, uint64_t deadline_ns), void *opaque);
+
+/* The counter; 0 without one. */
+uint64_t clock_count(const struct clock *clock);
+
+/* The count at which the earliest deadline is reached, which may be past; CLOCK_NEVER. */
+uint64_t clock_due_count(const struct clock *clock);
+
+/* Nothing counts: let time jump to the earliest deadline. False when there is none. */
+bool clock_skip(struct clock *clock);
 
 static inline uint64_t clock_now_ns(const struct clock *clock)
 {

@@ -71,6 +71,9 @@ struct config {
         const char *leader, *follower; /* engine names */
         unsigned every;                /* instructions from one comparison to the next */
     } lockstep; /* when one of accels is "lockstep=..." */
+    bool icount;      /* guest time counts instructions, each 2^icount_shift ns */
+    unsigned icount_shift;
+    uint64_t icount_seed; /* of the guest's random numbers then */
     bool accel_probe; /* refuse an engine that the probe found unfit for the kernel */
     const char *serials[CONFIG_MAX_SERIALS]; /* COM1, COM2, for chr_open; NULL: not there */
     struct port_config ports[CONFIG_MAX_PORTS];

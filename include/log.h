@@ -18,6 +18,7 @@ enum log_topic {
     LOG_BLOCK,  /* disk requests */
     LOG_VIRTIO, /* status, features, queues */
     LOG_BOOT,   /* what the loader put where */
+    LOG_ICOUNT, /* under -icount: instructions, guest time and a digest at the end */
     LOG_TOPICS,
 };
 

@@ -73,6 +73,68 @@ void clock_step(struct clock *clock, uint64_t ns)
     clock->base_ns = end;
 }
 
+/* --- counted --- */
+
+uint64_t clock_count(const struct clock *clock)
+{
+    return clock->count ? clock->count(clock->opaque) : 0;
+}
+
+static uint64_t counted_now_ns(const struct clock *clock)
+{
+    return clock->base_ns + (clock_count(clock) << clock->shift);
+}
+
+static uint64_t counted_wall_ns(const struct clock *clock)
+{
+    return clock->wall_base_ns + counted_now_ns(clock);
+}
+
+static void counted_rearm(struct clock *clock)
+{
+    if (clock->rearmed)
+        clock->rearmed(clock->opaque, clock_next_deadline_ns(clock));
+}
+
+static const struct clock_ops counted_ops = {counted_now_ns, counted_wall_ns, counted_rearm};
+
+void clock_init_counted(struct clock *clock, unsigned shift, uint64_t wall_ns)
+{
+    *clock = (struct clock){.ops = &counted_ops, .shift = shift, .wall_base_ns = wall_ns};
+}
+
+void clock_attach_counter(struct clock *clock, uint64_t (*count)(void *opaque),
+                          void (*rearmed)(void *opaque, uint64_t deadline_ns), void *opaque)
+{
+    clock->count = count;
+    clock->rearmed = rearmed;
+    clock->opaque = opaque;
+    counted_rearm(clock);
+}
+
+uint64_t clock_due_count(const struct clock *clock)
+{
+    uint64_t deadline = clock_next_deadline_ns(clock);
+    if (deadline == CLOCK_NEVER)
+        return CLOCK_NEVER;
+    uint64_t ns = deadline > clock->base_ns ? deadline - clock->base_ns : 0;
+    bool part = ns & ((1ull << clock->shift) - 1);
+    return (ns >> clock->shift) + part;
+}
+
+bool clock_skip(struct clock *clock)
+{
+    uint64_t deadline = clock_next_deadline_ns(clock), now = clock_now_ns(clock);
+    if (deadline == CLOCK_NEVER)
+        return false;
+    if (deadline > now)
+        clock->base_ns += deadline - now;
+    counted_rearm(clock); /* in counts, all deadlines have come nearer */
+    return true;
+}
+
+/* --- timers --- */
+
 static void unlink_timer(struct timer *timer)
 {
     for (struct timer **p = &timer->clock->timers; *p; p = &(*p)->next) {

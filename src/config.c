@@ -77,6 +77,12 @@ static const struct opt_row rows[] = {
              "and says so; minivmm probe shows what was measured. kvm needs /dev/kvm and never gives "
              "way to another engine; interp works anywhere; none has no CPU at all and is for tests "
              "of devices."},
+    {.name = "icount", .metavar = "[shift=]N[,KEY=VALUE]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
+     .parse = config_set_icount, .keys = icount_keys,
+     .help = "Guest time counts executed instructions instead of following the host's clock: each is 2^N "
+             "nanoseconds, N from 0 to 10. Equal command lines and disks then give equal runs, as long as "
+             "no input comes from outside. While all CPUs wait, time jumps to the next timer. The date starts at "
+             "2024-01-01 00:00 UTC. With software engines only; -d icount prints the count at the end."},
     {.name = "enable-kvm", .group = GROUP_MACHINE, .kind = OPT_CALL, .parse = config_enable_kvm,
      .help = "The same as -accel kvm."},
     {.name = "machine", .metavar = "[type=]TYPE[,accel=NAME[:NAME]...]", .group = GROUP_MACHINE,
@@ -268,7 +274,9 @@ static int resolve(struct cmdline *cl, struct err *err)
                                     "lists all options)");
     if (!cfg->naccels)
         cfg->accels[cfg->naccels++] = "auto";
-    int rc = config_resolve_disks(cl, err);
+    int rc = config_resolve_icount(cfg, err);
+    if (!rc)
+        rc = config_resolve_disks(cl, err);
     if (!rc)
         rc = config_resolve_console(cl, err);
     if (!rc)

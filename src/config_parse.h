@@ -42,6 +42,7 @@ struct cmdline {
     unsigned nports;
     bool console; /* -console: hvc0 is the kernel's console */
     unsigned machine; /* every accepted type is the same board */
+    unsigned icount_off; /* words of -icount that have one value */
     bool print;
 };
 
@@ -78,6 +79,10 @@ int config_add_share(void *target, const char *value, struct err *err);
 int config_refuse_virtfs(void *target, const char *value, struct err *err);
 /* Fill the defaults of shares. cfg.smp and disks are known. */
 int config_resolve_shares(struct cmdline *cl, struct err *err);
+/* config_icount.c: -icount */
+extern const struct opt_keys *const icount_keys[];
+int config_set_icount(void *target, const char *value, struct err *err);
+int config_resolve_icount(const struct config *cfg, struct err *err); /* engines are known */
 
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],

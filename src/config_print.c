@@ -99,6 +99,11 @@ static void print_machine(const struct config *cfg, FILE *out)
         fprintf(out, "%s%s", i ? ":" : "", cfg->accels[i]);
     fputc('\n', out);
     print_flag("accel-probe", cfg->accel_probe, out);
+    if (cfg->icount)
+        fprintf(out, "icount = shift %u, seed %llu\n", cfg->icount_shift,
+                (unsigned long long)cfg->icount_seed);
+    else
+        fprintf(out, "icount = " ABSENT "\n");
 }
 
 void config_print(const struct config *cfg, FILE *out)

@@ -31,6 +31,8 @@ static int open_engine(void *opaque, const struct accel_ops *ops, struct err *er
         .pio = &vm->pio,
         .mmio = &vm->mmio,
         .clock = &vm->clock,
+        .events = vm->cfg->icount ? &vm->events : NULL,
+        .random_seed = vm->cfg->icount_seed,
         .io = answer_inline,
         .io_opaque = vm,
         .lockstep = &vm->lockstep,
@@ -41,9 +43,18 @@ static int open_engine(void *opaque, const struct accel_ops *ops, struct err *er
     return rc;
 }
 
+/* Under -icount only engines that count instructions come into question. */
+static void rate_counting(const struct accel_ops *ops, struct verdict *out)
+{
+    if (ops->caps & ACCEL_CAP_COUNTS)
+        choose_rate(ops, out);
+    else
+        *out = (struct verdict){.reason = "cannot count instructions, as -icount wants"};
+}
+
 static int choose_auto(struct vm *vm, struct err *err)
 {
-    const struct chooser chooser = {choose_rate, open_engine, vm};
+    const struct chooser chooser = {vm->cfg->icount ? rate_counting : choose_rate, open_engine, vm};
     char why[512];
     int rc = choose_engine(accel_list, &chooser, why, sizeof why, err);
     if (!rc)

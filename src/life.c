@@ -76,10 +76,15 @@ static int plan_again(struct vm *vm, struct err *err)
     return plan_boot(vm, KERNEL_UNPACK_AUTO, err);
 }
 
-static void wake_loop(void *opaque)
+/* Events are delivered by the event loop, or, under counted time, by the engine between two
+ * instructions. */
+static void on_posted(void *opaque)
 {
     struct vm *vm = opaque;
-    evloop_wake(&vm->loop);
+    if (!vm->cfg->icount)
+        evloop_wake(&vm->loop);
+    else if (vm->accel.ops)
+        vm->accel.ops->look(&vm->accel);
 }
 
 static void init_lock(pthread_mutex_t *lock, bool recursive)
@@ -98,7 +103,7 @@ int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
     pthread_mutex_init(&vm->gate_lock, NULL);
     pthread_cond_init(&vm->gate_opened, NULL);
     pthread_cond_init(&vm->all_parked, NULL);
-    event_queue_init(&vm->events, wake_loop, vm);
+    event_queue_init(&vm->events, on_posted, vm);
     bus_init(&vm->pio, "pio", 0x10000);
     bus_init(&vm->mmio, "mmio", 0);
 
@@ -165,6 +170,8 @@ static int write_pidfile(struct vm *vm, struct err *err)
 static void serve_once(struct vm *vm)
 {
     evloop_run_once(&vm->loop, -1);
+    if (vm->cfg->icount)
+        return;
     pthread_mutex_lock(&vm->lock);
     event_queue_run(&vm->events);
     clock_fire_due(&vm->clock);
@@ -227,6 +234,7 @@ int vm_run(struct vm *vm, struct err *err)
     vcpus_end(vm);
     tty_restore();
     report_exits(vm);
+    report_icount(vm);
     if (rc)
         return rc;
     unsigned stop = atomic_load(&vm->stop);

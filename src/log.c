@@ -17,7 +17,7 @@
 #define PATIENCE_MS 1000
 #define GUEST_LINES_PER_SECOND 20
 
-const char *const log_topic_names[] = {"guest", "exits", "accel", "block", "virtio", "boot", NULL};
+const char *const log_topic_names[] = {"guest", "exits", "accel", "block", "virtio", "boot", "icount", NULL};
 static const char *const topic_help[] = {
     [LOG_GUEST] = "what the guest did wrong: unclaimed accesses, malformed rings",
     [LOG_EXITS] = "exits to user space: totals and times at the end",
@@ -25,6 +25,7 @@ static const char *const topic_help[] = {
     [LOG_BLOCK] = "disk backends and their errors",
     [LOG_VIRTIO] = "virtio device status, features and queues",
     [LOG_BOOT] = "what the loader put where",
+    [LOG_ICOUNT] = "under -icount: instructions, guest time, digest of RAM and CPUs at the end",
 };
 
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;

@@ -86,7 +86,7 @@ static int make_serials(struct vm *vm, struct err *err)
         uint16_t port;
         unsigned irq;
     } com[CONFIG_MAX_SERIALS] = {{"com1", COM1_PORT, IRQ_COM1}, {"com2", COM2_PORT, IRQ_COM2}};
-    const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm)};
+    const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm), vm->cfg->icount};
 
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++) {
         if (!vm->cfg->serials[i])
@@ -155,7 +155,7 @@ static int plug_virtio(struct vm *vm, struct virtio *vd, enum virtio_bus bus, st
 
 static int make_disks(struct vm *vm, struct err *err)
 {
-    const struct block_env env = {&vm->loop, &vm->events};
+    const struct block_env env = {&vm->loop, &vm->events, vm->cfg->icount ? &vm->clock : NULL};
     for (unsigned i = 0; i < vm->cfg->ndisks; i++) {
         const struct disk_config *disk = &vm->cfg->disks[i];
         vm->blocks[i] = block_open(&disk->block, &env, err);
@@ -183,7 +183,7 @@ static struct chr *open_port(const struct port_config *p, const struct chr_env *
 static int make_console(struct vm *vm, struct err *err)
 {
     const struct config *cfg = vm->cfg;
-    const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm)};
+    const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm), cfg->icount};
     struct virtio_console_port ports[CONFIG_MAX_PORTS];
     unsigned room = cfg->max_ports ? cfg->max_ports : 1;
     for (unsigned i = 0; i < cfg->nports; i++) {

@@ -140,3 +140,6 @@ void machine_destroy(struct vm *vm);
 
 /* report.c: totals under -d exits. */
 void report_exits(const struct vm *vm);
+
+/* report_icount.c: count, guest time and digest under -icount -d icount; vCPUs have ended. */
+void report_icount(struct vm *vm);

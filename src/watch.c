@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the event loop of a machine watches for itself: the guest's timers, signals, and the end of
-// -timeout.
+// What the event loop of a machine watches for itself: the guest's timers (under host time; counted
+// time is the engine's), signals, and the end of -timeout.
 #include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -112,19 +112,33 @@ static int watch_timeout(struct vm *vm, struct err *err)
     return rc;
 }
 
+static int watch_host_clock(struct vm *vm, struct err *err)
+{
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    clock_init_host(&vm->clock, on_rearm, vm);
+    return add_watch(vm, &vm->timer_watch, fd, on_timer, "guest timer", err);
+}
+
+/* Lockstep's runner steps the time that both engines see. */
+static int open_clock(struct vm *vm, struct err *err)
+{
+    if (vm->cfg->icount)
+        clock_init_counted(&vm->clock, vm->cfg->icount_shift, CLOCK_COUNTED_UTC_S * NS_PER_S);
+    else if (vm->cfg->lockstep.leader)
+        clock_init_stepped(&vm->clock, (uint64_t)time(NULL) * NS_PER_S);
+    else
+        return watch_host_clock(vm, err);
+    return 0;
+}
+
 int watches_open(struct vm *vm, struct err *err)
 {
     int rc = evloop_init(&vm->loop, err);
     if (rc)
         return rc;
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    rc = add_watch(vm, &vm->timer_watch, fd, on_timer, "guest timer", err);
+    rc = open_clock(vm, err);
     if (!rc)
         rc = watch_timeout(vm, err);
-    if (vm->cfg->lockstep.leader)
-        clock_init_stepped(&vm->clock, (uint64_t)time(NULL) * NS_PER_S);
-    else
-        clock_init_host(&vm->clock, on_rearm, vm);
     return rc;
 }
 

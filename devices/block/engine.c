@@ -102,6 +102,35 @@ bool host_op_advance(struct host_op *op, int64_t res)
     return op->moved == op->len;
 }
 
+static int64_t call_host(const struct host_io *io, const struct host_op *op)
+{
+    struct host_piece p = host_op_piece(op);
+    int64_t r = -EINVAL;
+    switch (op->kind) {
+    case HOST_READ:
+        r = io->preadv(op->fd, p.iov, (int)p.niov, (off_t)p.off);
+        break;
+    case HOST_WRITE:
+        r = io->pwritev(op->fd, p.iov, (int)p.niov, (off_t)p.off);
+        break;
+    case HOST_SYNC:
+        r = io->fdatasync(op->fd);
+        break;
+    case HOST_FALLOCATE:
+        r = io->fallocate(op->fd, op->mode, (off_t)op->off, (off_t)op->len);
+        break;
+    }
+    return r < 0 ? -errno : r;
+}
+
+void host_op_perform(const struct host_io *io, struct host_op *op)
+{
+    int64_t r;
+    do
+        r = call_host(io, op);
+    while (host_op_again(r) || !host_op_advance(op, r));
+}
+
 void host_op_list_init(struct host_op_list *list)
 {
     list->head = NULL;

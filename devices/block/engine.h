@@ -42,6 +42,7 @@ struct host_op {
     unsigned index;
     struct iovec part;
     int result;
+    uint64_t due_ns; /* counted time: when it has come to its end */
     struct host_op *next;
 };
 
@@ -65,6 +66,9 @@ bool host_op_advance(struct host_op *op, int64_t res);
 /* True for results that mean "ask again", not failure. */
 bool host_op_again(int64_t res);
 
+/* All of it, by system calls on this thread. */
+void host_op_perform(const struct host_io *io, struct host_op *op);
+
 void host_op_list_init(struct host_op_list *list);
 void host_op_list_add(struct host_op_list *list, struct host_op *op);
 struct host_op *host_op_list_take(struct host_op_list *list);
@@ -86,12 +90,15 @@ struct engine {
     unsigned busy;      /* operations started and not finished */
 };
 
-/* Choose by cfg->aio. A host_io other than the system's means threads. */
+/* Counted time has one engine; else choose by cfg->aio. A host_io other than the system's means
+ * threads. */
 int engine_open(struct engine **eng, const struct block_config *cfg, const struct block_env *env,
                 const struct host_io *io, struct err *err);
 void engine_close(struct engine *eng);
 
 int threads_open(struct engine **eng, const struct block_env *env, const struct host_io *io,
+                 struct err *err);
+int counted_open(struct engine **eng, const struct block_env *env, const struct host_io *io,
                  struct err *err);
 int uring_open(struct engine **eng, const struct block_env *env, struct err *err);
 

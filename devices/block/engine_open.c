@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// The choice between the engines: io_uring where the host lets us, else threads.
+// The choice between the engines: the one for counted time, else io_uring where the host lets us, else
+// threads.
 #include "engine.h"
 #include "log.h"
 
 int engine_open(struct engine **eng, const struct block_config *cfg, const struct block_env *env,
                 const struct host_io *io, struct err *err)
 {
+    if (env->counted)
+        return counted_open(eng, env, io, err);
     if (cfg->aio == BLK_AIO_THREADS || io != &host_io_system)
         return threads_open(eng, env, io, err);
     if (cfg->aio == BLK_AIO_URING)

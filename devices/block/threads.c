@@ -30,35 +30,6 @@ struct threads {
     bool stop;
 };
 
-static int64_t call_host(const struct host_io *io, const struct host_op *op)
-{
-    struct host_piece p = host_op_piece(op);
-    int64_t r = -EINVAL;
-    switch (op->kind) {
-    case HOST_READ:
-        r = io->preadv(op->fd, p.iov, (int)p.niov, (off_t)p.off);
-        break;
-    case HOST_WRITE:
-        r = io->pwritev(op->fd, p.iov, (int)p.niov, (off_t)p.off);
-        break;
-    case HOST_SYNC:
-        r = io->fdatasync(op->fd);
-        break;
-    case HOST_FALLOCATE:
-        r = io->fallocate(op->fd, op->mode, (off_t)op->off, (off_t)op->len);
-        break;
-    }
-    return r < 0 ? -errno : r;
-}
-
-static void perform(struct threads *t, struct host_op *op)
-{
-    int64_t r;
-    do
-        r = call_host(t->io, op);
-    while (host_op_again(r) || !host_op_advance(op, r));
-}
-
 static void give_back(struct threads *t, struct host_op *op)
 {
     pthread_mutex_lock(&t->lock);
@@ -82,7 +53,7 @@ static void *thread_main(void *self)
         }
         t->queued--;
         pthread_mutex_unlock(&t->lock);
-        perform(t, op);
+        host_op_perform(t->io, op);
         give_back(t, op);
         pthread_mutex_lock(&t->lock);
     }
@@ -118,7 +89,7 @@ static void work_here(struct threads *t)
 {
     struct host_op *op;
     while ((op = host_op_list_take(&t->started))) {
-        perform(t, op);
+        host_op_perform(t->io, op);
         give_back(t, op);
     }
 }

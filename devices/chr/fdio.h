@@ -62,6 +62,7 @@ struct fd_out {
     bool armed;          /* the loop will come when the descriptor takes more */
     bool cut_short;      /* the device waits for `writable` */
     bool warned;
+    bool patient;
     uint32_t head, tail; /* free-running: head - tail bytes wait */
     uint8_t ring[FD_RING];
 };
@@ -74,6 +75,7 @@ size_t fd_out_write(struct fd_out *out, const uint8_t *buf, size_t len);
 void fd_out_fini(struct fd_out *out);
 
 #define FD_OUT_STUCK_MS 2000
+#define FD_OUT_ROUND_MS 20
 
 #define FD_IN_BREAK 0x100 /* in the stream of what was read: the user asked for a break here */
 #define FD_IN_NOTHING (-1)

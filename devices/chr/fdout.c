@@ -108,6 +108,28 @@ static size_t write_direct(struct fd_out *out, const uint8_t *buf, size_t len)
     return done;
 }
 
+/* Counted time: the reader gets some time to make room, of which the guest sees nothing. Lock held. */
+static size_t put_patiently(struct fd_out *out, const uint8_t *buf, size_t len)
+{
+    size_t done = 0;
+    for (int idle_ms = 0; done < len && idle_ms < FD_OUT_STUCK_MS; idle_ms += FD_OUT_ROUND_MS) {
+        struct pollfd p = {.fd = out->h.fd, .events = POLLOUT};
+        arm(out);
+        pthread_mutex_unlock(&out->lock);
+        if (out->h.mode == FD_POLLED) /* the loop alone may empty it */
+            nanosleep(&(struct timespec){.tv_nsec = FD_OUT_ROUND_MS * 1000000L}, NULL);
+        else
+            poll(&p, 1, FD_OUT_ROUND_MS);
+        pthread_mutex_lock(&out->lock);
+        if (out->h.mode != FD_POLLED)
+            flush(out);
+        size_t n = ring_put(out, buf + done, len - done);
+        done += n;
+        idle_ms = n ? 0 : idle_ms;
+    }
+    return done;
+}
+
 size_t fd_out_write(struct fd_out *out, const uint8_t *buf, size_t len)
 {
     size_t done = 0;
@@ -115,6 +137,8 @@ size_t fd_out_write(struct fd_out *out, const uint8_t *buf, size_t len)
     if (!waiting(out) && out->h.mode != FD_POLLED)
         done = write_direct(out, buf, len);
     done += ring_put(out, buf + done, len - done);
+    if (done < len && out->patient)
+        done += put_patiently(out, buf + done, len - done);
     if (done < len)
         out->cut_short = true;
     arm(out);
@@ -128,6 +152,7 @@ int fd_out_init(struct fd_out *out, const struct fd_handle *h, const struct chr_
     out->what = what;
     out->chr = chr;
     out->loop = env->loop;
+    out->patient = env->patient;
     out->h = *h;
     out->watch = (struct fd_watch){
         .fd = h->fd,
@@ -151,7 +176,7 @@ int fd_out_init(struct fd_out *out, const struct fd_handle *h, const struct chr_
  */
 static void flush_for_good(struct fd_out *out)
 {
-    const int round_ms = 20;
+    const int round_ms = FD_OUT_ROUND_MS;
     bool ready = false;
     for (int idle_ms = 0; waiting(out) && idle_ms < FD_OUT_STUCK_MS; idle_ms += round_ms) {
         uint32_t before = out->tail;

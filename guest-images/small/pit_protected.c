@@ -66,7 +66,8 @@ static void rate_generator(void)
 {
     load(1, 2, 1000);
     uint16_t last = 0, changes = 0;
-    for (unsigned i = 0; i < 200; i++) {
+    uint32_t start = pm_now();
+    for (unsigned i = 0; i < 200 || (changes <= 10 && pm_ms_since(start) < 100); i++) {
         uint16_t now = latched(1);
         CHECK(now >= 1 && now <= 1000);
         changes += now != last;

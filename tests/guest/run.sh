@@ -17,6 +17,7 @@
 #                                        basic regular expression is a skip: the host is too small
 #                    # hardware: REASON  under -accel kvm: skipped where /proc/cpuinfo shows neither
 #                                        svm nor vmx
+#                    # not-kvm: REASON   under -accel kvm: skipped, everywhere
 #   <topic>.stdin  standard input; without it /dev/null
 #   <topic>.sh     `sh <topic>.sh setup` runs in {tmp} before the guest (makes disks, or a file
 #                  `stdin`), `sh <topic>.sh check` after it; what check says when it fails is shown
@@ -173,6 +174,11 @@ run_topic() {
     flaw=$(directive hardware '')
     if [ "$engine" = kvm ] && [ "$flaw" ] && ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
         report SKIP "$topic" "$flaw (no svm or vmx in /proc/cpuinfo)"
+        return
+    fi
+    flaw=$(directive not-kvm '')
+    if [ "$engine" = kvm ] && [ "$flaw" ]; then
+        report SKIP "$topic" "$flaw"
         return
     fi
     if ! set_up; then

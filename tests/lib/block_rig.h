@@ -14,6 +14,7 @@ struct block_rig {
     struct evloop loop;
     struct event_queue events;
     struct block_env env;
+    struct clock clock; /* for env.counted; stepped while a request is waited for */
     char dir[256];
 };
 

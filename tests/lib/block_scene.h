@@ -25,11 +25,13 @@ static inline void teardown(void)
     block_rig_fini(&rig);
 }
 
-/* engine: 0 threads, 1 io_uring */
+enum { ENGINE_THREADS, ENGINE_COUNTED, ENGINE_URING };
+
 static inline struct block_config config(const char *path, int engine)
 {
-    return (struct block_config){.path = path,
-                                 .aio = engine ? BLK_AIO_URING : BLK_AIO_THREADS};
+    rig.env.counted = engine == ENGINE_COUNTED ? &rig.clock : NULL;
+    return (struct block_config){
+        .path = path, .aio = engine == ENGINE_URING ? BLK_AIO_URING : BLK_AIO_THREADS};
 }
 
 static inline struct block *open_ok(const struct block_config *cfg)

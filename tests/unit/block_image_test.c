@@ -155,7 +155,7 @@ static bool forbid(unsigned nr, unsigned error)
 /* In a child, because a filter is for life: 0, or the number of the step that went wrong. */
 static int live_without(unsigned nr, unsigned error, const char *path)
 {
-    struct block_config cfg = config(path, 1);
+    struct block_config cfg = config(path, ENGINE_URING);
     struct err err = {0}, none = {0};
     uint8_t out[4096], in[4096];
     if (!forbid(nr, error))

@@ -155,7 +155,7 @@ static Suite *snapshot_suite(int engines)
 
 int main(void)
 {
-    SRunner *sr = srunner_create(snapshot_suite(block_rig_has_uring(3) ? 2 : 1));
+    SRunner *sr = srunner_create(snapshot_suite(block_rig_has_uring(3) ? 3 : 2));
     srunner_run_all(sr, CK_NORMAL);
     int failed = srunner_ntests_failed(sr);
     srunner_free(sr);

@@ -475,6 +475,32 @@ START_TEST(stdio_close_flushes_to_a_slow_reader)
 }
 END_TEST
 
+START_TEST(stdio_patient_write_waits_for_a_slow_reader)
+{
+    enum { MORE = 400000 }; /* than pipe and ring hold */
+    int in, out, status;
+    struct err err = {0};
+    struct chr_env env = environment();
+    pipe_stdio(&in, &out);
+    env.patient = true;
+    chr = chr_open("stdio", &env, &err);
+    ck_assert_ptr_nonnull(chr);
+    chr->client = (struct chr_client){.readable = on_readable, .writable = on_writable, .break_seen = on_break};
+    pid_t pid = fork();
+    if (!pid)
+        read_slowly(out, MORE);
+    for (size_t i = 0; i < MORE; i++) {
+        uint8_t byte = pattern(i);
+        ck_assert_uint_eq(chr_write(chr, &byte, 1), 1);
+    }
+    chr_close(chr);
+    chr = NULL;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    ck_assert_uint_eq(writable_calls, 0);
+}
+END_TEST
+
 START_TEST(stdio_close_gives_up_on_a_stuck_reader)
 {
     int in, out;
@@ -1235,6 +1261,7 @@ static void add_stdio_tests(TCase *tc)
     tcase_add_test(tc, stdio_gone_reader_is_told_once_and_ignored);
     tcase_add_test(tc, stdio_reader_that_goes_while_stuck_frees_the_guest);
     tcase_add_test(tc, stdio_close_flushes_to_a_slow_reader);
+    tcase_add_test(tc, stdio_patient_write_waits_for_a_slow_reader);
     tcase_add_test(tc, stdio_close_gives_up_on_a_stuck_reader);
     tcase_add_test(tc, stdio_works_on_sockets);
     tcase_add_test(tc, stdio_works_on_regular_files);

@@ -126,6 +126,92 @@ START_TEST(clock_moving_an_armed_timer_leaves_one_deadline)
 }
 END_TEST
 
+/* --- counted --- */
+
+static uint64_t executed, told_ns;
+
+static uint64_t count(void *opaque)
+{
+    ck_assert_ptr_eq(opaque, &executed);
+    return executed;
+}
+
+static void on_rearmed(void *opaque, uint64_t deadline_ns)
+{
+    ck_assert_ptr_eq(opaque, &executed);
+    told_ns = deadline_ns;
+}
+
+static void setup_counted(unsigned shift)
+{
+    executed = 0;
+    clock_init_counted(&clk, shift, 5000);
+    clock_attach_counter(&clk, count, on_rearmed, &executed);
+}
+
+START_TEST(clock_counted_time_is_the_count_shifted)
+{
+    clock_init_counted(&clk, 3, 5000);
+    ck_assert_uint_eq(clock_now_ns(&clk), 0); /* nobody counts yet */
+    setup_counted(3);
+    executed = 100;
+    ck_assert_uint_eq(clock_now_ns(&clk), 800);
+    ck_assert_uint_eq(clock_wall_ns(&clk), 5800);
+    setup_counted(0);
+    executed = 1ull << 63;
+    ck_assert_uint_eq(clock_now_ns(&clk), 1ull << 63);
+}
+END_TEST
+
+START_TEST(clock_counted_deadline_is_the_first_count_not_before_it)
+{
+    struct probe p;
+    setup_counted(4);
+    setup_probe(&p, 1);
+    ck_assert_uint_eq(clock_due_count(&clk), CLOCK_NEVER);
+    ck_assert_uint_eq(told_ns, CLOCK_NEVER);
+    static const uint64_t cases[][2] = {{0, 0}, {1, 1}, {16, 1}, {17, 2}, {160, 10}, {CLOCK_NEVER - 1, 1ull << 60}};
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        timer_arm(&p.timer, cases[i][0]);
+        ck_assert_uint_eq(clock_due_count(&clk), cases[i][1]);
+        ck_assert_uint_eq(told_ns, cases[i][0]);
+    }
+    timer_arm(&p.timer, 170);
+    executed = 10;
+    clock_fire_due(&clk);
+    ck_assert_uint_eq(nfired, 0);
+    executed = 11;
+    clock_fire_due(&clk);
+    ck_assert_uint_eq(nfired, 1);
+    ck_assert_uint_eq(fired_at[0], 176);
+}
+END_TEST
+
+START_TEST(clock_counted_skips_to_the_earliest_deadline)
+{
+    struct probe a, b;
+    setup_counted(2);
+    setup_probe(&a, 1);
+    setup_probe(&b, 2);
+    ck_assert(!clock_skip(&clk));
+    executed = 10;
+    timer_arm(&a.timer, 1001);
+    timer_arm(&b.timer, 1041);
+    ck_assert(clock_skip(&clk));
+    ck_assert_uint_eq(clock_now_ns(&clk), 1001);
+    ck_assert_uint_eq(clock_due_count(&clk), 10);
+    clock_fire_due(&clk);
+    ck_assert_uint_eq(nfired, 1);
+    ck_assert_uint_eq(clock_due_count(&clk), 20); /* 40 ns later */
+    timer_arm(&a.timer, 5); /* past: no way back */
+    ck_assert(clock_skip(&clk));
+    ck_assert_uint_eq(clock_now_ns(&clk), 1001);
+    executed = 20;
+    clock_fire_due(&clk);
+    ck_assert_uint_eq(nfired, 3);
+}
+END_TEST
+
 static struct event_queue queue;
 static unsigned wakes, events_seen;
 
@@ -233,6 +319,9 @@ int main(void)
     tcase_add_test(t, clock_one_pass_fires_a_past_timer_once);
     tcase_add_test(t, clock_handler_may_cancel_another_due_timer);
     tcase_add_test(t, clock_moving_an_armed_timer_leaves_one_deadline);
+    tcase_add_test(t, clock_counted_time_is_the_count_shifted);
+    tcase_add_test(t, clock_counted_deadline_is_the_first_count_not_before_it);
+    tcase_add_test(t, clock_counted_skips_to_the_earliest_deadline);
     tcase_add_test(t, event_posted_twice_fires_once);
     tcase_add_test(t, event_that_posts_itself_waits_for_the_next_run);
     tcase_add_test(t, event_cancel_of_the_last_keeps_the_queue_whole);

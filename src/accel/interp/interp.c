@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "src/accel/interp/interp_priv.h"
 #include "src/accel/x86/vec.h"
@@ -19,6 +20,8 @@ static void interp_vm_fini(struct accel *a)
     struct interp *in = a->priv;
     if (!in)
         return;
+    if (interp_is_counted(in))
+        clock_attach_counter(a->clock, NULL, NULL, NULL);
     interp_env_fini(in);
     icache_fini(&in->icache);
     free(in->cpus);
@@ -41,6 +44,8 @@ static int interp_vm_init(struct accel *a, struct err *err)
     pthread_mutex_init(&in->sleep_lock, NULL);
     pthread_mutex_init(&in->dma_lock, NULL);
     pthread_cond_init(&in->woken, NULL);
+    if (interp_is_counted(in))
+        clock_attach_counter(a->clock, interp_count, interp_rearmed, in);
     in->cpus = calloc(in->ncpus, sizeof in->cpus[0]);
     const struct ram_slot *top = &a->gmem->slots[a->gmem->nslots - 1];
     int rc = in->cpus ? icache_init(&in->icache, ARENA_BYTES, top->base + top->size, interp_leave_block, err)
@@ -52,6 +57,15 @@ static int interp_vm_init(struct accel *a, struct err *err)
     if (rc)
         interp_vm_fini(a);
     return rc;
+}
+
+/* Of RDRAND and RDSEED: from the host, or, when runs are to be equal, from what the user said. */
+static uint64_t random_seed(const struct interp *in, unsigned cpu)
+{
+    uint64_t seed = in->a->random_seed;
+    if (!interp_is_counted(in) && getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed)
+        seed = (uintptr_t)in ^ clock_wall_ns(in->a->clock);
+    return seed + 0x9e3779b97f4a7c15ull * (cpu + 1) * (cpu + 1);
 }
 
 static int interp_vcpu_init(struct vcpu *v, struct err *err)
@@ -69,7 +83,7 @@ static int interp_vcpu_init(struct vcpu *v, struct err *err)
         free(c);
         return rc;
     }
-    c->cpu.random_state = 0x9e3779b97f4a7c15ull * (v->id + 1);
+    c->cpu.random_state = random_seed(in, v->id);
     in->cpus[v->id] = c;
     in->current = in->cpus[0];
     v->priv = c;
@@ -85,6 +99,8 @@ static void interp_vcpu_fini(struct vcpu *v)
         return;
     x86_cpu_fini(&c->cpu);
     in->cpus[v->id] = NULL;
+    if (in->current == c)
+        in->current = NULL;
     free(c);
     v->priv = NULL;
 }
@@ -105,6 +121,7 @@ static int interp_reset(struct accel *a, struct err *err)
         atomic_store(&in->cpus[i]->cpu.attention, 0);
     }
     in->turn = 0;
+    in->turn_begun = false;
     return 0;
 }
 
@@ -155,6 +172,8 @@ static void take_interrupt(struct interp_cpu *c)
 
 void interp_look_at_requests(struct interp_cpu *c)
 {
+    if (!atomic_load(&c->cpu.attention) && !c->cpu.nmi_pending)
+        return;
     unsigned attention = atomic_exchange(&c->cpu.attention, 0);
     if (attention & ATT_DMA)
         drop_written_code(c->in);
@@ -166,7 +185,7 @@ void interp_look_at_requests(struct interp_cpu *c)
         take_interrupt(c);
 }
 
-static bool can_run(const struct interp_cpu *c)
+bool interp_can_run(const struct interp_cpu *c)
 {
     return !c->cpu.halted && !c->cpu.wait_for_sipi && !c->cpu.shutdown;
 }
@@ -185,9 +204,8 @@ void interp_sleep(struct interp *in)
 static bool take_turn(struct interp *in, struct interp_cpu *c)
 {
     in->current = c;
-    if (atomic_load(&c->cpu.attention) || c->cpu.nmi_pending)
-        interp_look_at_requests(c);
-    if (!can_run(c))
+    interp_look_at_requests(c);
+    if (!interp_can_run(c))
         return false;
     interp_run_cpu(c);
     vec_fp_release(&c->cpu);
@@ -198,6 +216,10 @@ static void interp_run(struct vcpu *v, struct vm_exit *out)
 {
     struct interp *in = v->accel->priv;
     unsigned idle = 0;
+    if (interp_is_counted(in)) {
+        interp_run_counted(in, out);
+        return;
+    }
     while (!atomic_exchange(&in->kicked, false)) {
         struct interp_cpu *c = in->cpus[in->turn];
         idle = take_turn(in, c) ? 0 : idle + 1;
@@ -206,7 +228,7 @@ static void interp_run(struct vcpu *v, struct vm_exit *out)
             return;
         }
         /* A CPU with something to answer goes on; else the next one. */
-        if (!can_run(c) || !atomic_load(&c->cpu.attention) || in->ncpus > 1)
+        if (!interp_can_run(c) || !atomic_load(&c->cpu.attention) || in->ncpus > 1)
             in->turn = (in->turn + 1) % in->ncpus;
         if (idle > in->ncpus) {
             interp_sleep(in);
@@ -219,6 +241,10 @@ static void interp_run(struct vcpu *v, struct vm_exit *out)
 static void interp_kick(struct vcpu *v)
 {
     struct interp *in = v->accel->priv;
+    if (interp_is_counted(in)) {
+        interp_kick_counted(in);
+        return;
+    }
     atomic_store(&in->kicked, true);
     for (unsigned i = 0; i < in->ncpus; i++)
         interp_wake(in->cpus[i], ATT_KICK);
@@ -242,7 +268,7 @@ static int interp_set_state(struct vcpu *v, const struct cpu_state *in, struct e
 const struct accel_ops interp_accel = {
     .name = "interp",
     .help = "emulation by fetch, decode, execute: on any host",
-    .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP | ACCEL_CAP_LEAD | ACCEL_CAP_FOLLOW,
+    .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP | ACCEL_CAP_LEAD | ACCEL_CAP_FOLLOW | ACCEL_CAP_COUNTS,
     .vm_init = interp_vm_init,
     .vm_fini = interp_vm_fini,
     .reset = interp_reset,
@@ -250,6 +276,7 @@ const struct accel_ops interp_accel = {
     .vcpu_fini = interp_vcpu_fini,
     .run = interp_run,
     .kick = interp_kick,
+    .look = interp_look,
     .get_state = interp_get_state,
     .set_state = interp_set_state,
     .step = interp_step,

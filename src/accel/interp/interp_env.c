@@ -77,6 +77,14 @@ static uint64_t tsc(void *opaque)
     return clock_now_ns(in->a->clock);
 }
 
+static void tsc_changed(void *opaque, unsigned cpu)
+{
+    struct interp *in = opaque;
+    pthread_mutex_lock(in->a->lock);
+    lapic_tsc_changed(in->cpus[cpu]->lapic);
+    pthread_mutex_unlock(in->a->lock);
+}
+
 static int apic_msr_read(void *opaque, unsigned cpu, uint32_t msr, uint64_t *val)
 {
     struct interp *in = opaque;
@@ -146,8 +154,11 @@ static void code_mapping_changed(void *opaque)
 static void pause_cpu(void *opaque, unsigned cpu)
 {
     struct interp *in = opaque;
-    if (in->ncpus > 1)
-        atomic_fetch_or(&in->cpus[cpu]->cpu.attention, ATT_YIELD);
+    if (in->ncpus == 1)
+        return;
+    atomic_fetch_or(&in->cpus[cpu]->cpu.attention, ATT_YIELD);
+    if (interp_is_counted(in))
+        interp_notice(in->cpus[cpu]);
 }
 
 /* A device wrote to RAM, on whatever thread holds the device lock. Decoded code of those bytes is dropped by the engine's own thread. */
@@ -175,6 +186,10 @@ void interp_wake(struct interp_cpu *c, unsigned attention)
 {
     struct interp *in = c->in;
     atomic_fetch_or(&c->cpu.attention, attention);
+    if (interp_is_counted(in)) {
+        interp_notice(c);
+        return;
+    }
     pthread_mutex_lock(&in->sleep_lock);
     in->wake_flag = true;
     pthread_cond_signal(&in->woken);
@@ -236,6 +251,7 @@ int interp_env_init(struct interp *in, struct err *err)
         .mmio_read = mmio_read,
         .mmio_write = mmio_write,
         .tsc = tsc,
+        .tsc_changed = tsc_changed,
         .apic_msr_read = apic_msr_read,
         .apic_msr_write = apic_msr_write,
         .cr8_read = cr8_read,

@@ -223,3 +223,52 @@ bool interp_run_block(struct interp_cpu *c)
     c->running = NULL;
     return cpu->icount != before;
 }
+
+/* --- counted time --- */
+
+/* Back from a block that was to be left early, whether it was or ended there anyhow. */
+static inline void put_back_replaced(struct interp_cpu *c)
+{
+    if (__builtin_expect(c->replaced != NULL, 0)) {
+        c->replaced->run = c->replaced_run;
+        c->replaced = NULL;
+    }
+}
+
+static inline bool slice_goes_on(const struct interp_cpu *c)
+{
+    const struct x86_cpu *cpu = &c->cpu;
+    return (int64_t)(c->slice_end - cpu->icount) > 0 && (!must_leave(cpu) || cpu->interrupt_shadow) && !cpu->halted &&
+           !cpu->shutdown;
+}
+
+/* What does not fit into the slice as a whole block is stepped: an instruction is an instruction, either way. */
+static void run_within_slice(struct interp_cpu *c)
+{
+    struct block *b = needs_step(&c->cpu) ? NULL : next_block(c);
+    if (b && b->n <= c->slice_end - c->cpu.icount)
+        run_block(c, b);
+    else
+        step_once(c);
+    put_back_replaced(c);
+    c->running = NULL;
+    if (!b || !b->plain_end)
+        c->key = target_key(c);
+}
+
+void interp_run_slice(struct interp_cpu *c)
+{
+    struct x86_cpu *cpu = &c->cpu;
+    int landed = setjmp(cpu->fault_landing);
+    put_back_replaced(c);
+    if (landed)
+        count_before_fault(c);
+    if (landed && landed != LANDED_LEAVE)
+        x86_deliver_exception(cpu);
+    c->running = NULL;
+    if (landed && atomic_load(&c->in->kicked))
+        return; /* a fault that leads to itself executes nothing, so it does not end the slice */
+    c->key = target_key(c);
+    while (slice_goes_on(c))
+        run_within_slice(c);
+}

@@ -28,6 +28,11 @@ struct interp_cpu {
     struct vcpu *vcpu;
     struct block *running;      /* for a fault: how many of its instructions ran? */
     const struct slot *at;      /* the one that runs, when it can fault (fast.c) */
+    /* Counted time (interp_counted.c). */
+    uint64_t slice_end;         /* of cpu.icount */
+    bool in_slice;
+    struct slot *replaced;      /* its handler leaves the block, in place of replaced_run */
+    fast_handler *replaced_run;
     atomic_uint sipi_vector;
     uint64_t key;               /* of targets now; only what ends a block otherwise than plainly changes it */
     struct target targets[1u << TARGET_CACHE_BITS]; /* their blocks, if any, are in the cache */
@@ -48,6 +53,13 @@ struct interp {
     bool wake_flag;
     atomic_bool kicked;
 
+    /* Counted time (interp_counted.c). */
+    atomic_bool posted;       /* the event queue is worth a look */
+    bool turn_begun;
+    uint64_t turn_end;        /* of the icount of the CPU whose turn it is */
+    uint64_t count_of_others; /* instructions of all CPUs but `current` */
+    uint64_t due;             /* count at which the earliest timer is due */
+
     /* Pages written by DMA that held code; filled under the device lock, emptied by the engine. */
     pthread_mutex_t dma_lock; /* a leaf */
     struct {
@@ -65,14 +77,30 @@ void interp_wake(struct interp_cpu *c, unsigned attention);
 
 /* interp.c */
 void interp_look_at_requests(struct interp_cpu *c);
+bool interp_can_run(const struct interp_cpu *c);
 void interp_sleep(struct interp *in); /* until woken or kicked */
 
 /* interp_step.c: for the lockstep runner. */
 void interp_step(struct vcpu *v, const uint64_t *until, struct vm_exit *out);
 void interp_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 
+/* interp_counted.c: counted time. */
+static inline bool interp_is_counted(const struct interp *in)
+{
+    return in->a->events != NULL;
+}
+void interp_run_counted(struct interp *in, struct vm_exit *out);
+void interp_kick_counted(struct interp *in);
+void interp_notice(struct interp_cpu *c); /* its attention changed */
+void interp_look(struct accel *a);
+/* For the clock. */
+uint64_t interp_count(void *opaque);
+void interp_rearmed(void *opaque, uint64_t deadline_ns);
+
 /* interp_loop.c: run the current CPU for a while; returns when something needs the engine. */
 void interp_run_cpu(struct interp_cpu *c);
+/* The same under counted time: to slice_end, exactly, or until something needs the engine. */
+void interp_run_slice(struct interp_cpu *c);
 /* One block, or its fault's delivery: false. */
 bool interp_run_block(struct interp_cpu *c);
 /* After the cache of decoded blocks was emptied. */

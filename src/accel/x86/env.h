@@ -18,6 +18,8 @@ struct x86_env {
     uint64_t (*mmio_read)(void *opaque, gpa_t gpa, unsigned size);
     void (*mmio_write)(void *opaque, gpa_t gpa, unsigned size, uint64_t val);
     uint64_t (*tsc)(void *opaque);
+    /* The guest moved this CPU's counter against `tsc`: msr.tsc_adjust is another. May be NULL. */
+    void (*tsc_changed)(void *opaque, unsigned cpu);
     /* Local APIC as CR8 and MSRs see it. -1: #GP. */
     int (*apic_msr_read)(void *opaque, unsigned cpu, uint32_t msr, uint64_t *val);
     int (*apic_msr_write)(void *opaque, unsigned cpu, uint32_t msr, uint64_t val);

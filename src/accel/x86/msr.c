@@ -61,7 +61,7 @@ static const struct msr_row rows[] = {
     FIXED(0x00, 0x01, IGNORED, 0), /* machine-check address and type of the Pentium */
     FIXED(MSR_TSC, MSR_TSC, SPECIAL, 0),
     FIXED(MSR_APIC_BASE, MSR_APIC_BASE, SPECIAL, 0),
-    ROW(MSR_TSC_ADJUST, PLAIN, msr.tsc_adjust, ALL),
+    FIXED(MSR_TSC_ADJUST, MSR_TSC_ADJUST, SPECIAL, 0),
     ROW(0x48, PLAIN, msr.spec_ctrl, 7),
     FIXED(MSR_PRED_CMD, MSR_PRED_CMD, SPECIAL, 0),
     FIXED(0x8b, 0x8b, IGNORED, 0x0a001100), /* microcode level */
@@ -134,6 +134,9 @@ static bool read_special(struct x86_cpu *cpu, uint32_t n, uint64_t *val)
     case MSR_TSC:
         *val = x86_tsc(cpu);
         return true;
+    case MSR_TSC_ADJUST:
+        *val = cpu->msr.tsc_adjust;
+        return true;
     case MSR_APIC_BASE:
         *val = cpu->apic_base;
         return true;
@@ -202,11 +205,21 @@ static bool write_apic_base(struct x86_cpu *cpu, uint64_t val)
     return true;
 }
 
+static void move_tsc(struct x86_cpu *cpu, uint64_t adjust)
+{
+    cpu->msr.tsc_adjust = adjust;
+    if (cpu->env->tsc_changed)
+        cpu->env->tsc_changed(cpu->env->opaque, cpu->id);
+}
+
 static bool write_special(struct x86_cpu *cpu, uint32_t n, uint64_t val)
 {
     switch (n) {
     case MSR_TSC:
-        cpu->msr.tsc_adjust = val - cpu->env->tsc(cpu->env->opaque);
+        move_tsc(cpu, val - cpu->env->tsc(cpu->env->opaque));
+        return true;
+    case MSR_TSC_ADJUST:
+        move_tsc(cpu, val);
         return true;
     case MSR_APIC_BASE:
         return write_apic_base(cpu, val);
