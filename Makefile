@@ -91,7 +91,7 @@ GUEST_LD := ld --build-id=none -z noexecstack --no-warn-rwx-segments
 guest32 = -m32 $(GUEST_CFLAGS)
 guest64 = -m64 -DGUEST64 $(GUEST_CFLAGS)
 
-guests: $(GUESTS)
+guests: $(GUESTS) cputests
 
 $(GB)/%_real.img: $(GS)/%_real.S $(GS)/guest.h
 	@mkdir -p $(@D)
@@ -119,6 +119,32 @@ $(GB)/%_long.img: $(GB)/guest64/%_long.c.o $(GUEST_LIB:%=$(GB)/guest64/%.o) $(GS
 	$(call say,GUEST,$@)
 	$(Q)$(GUEST_LD) -m elf_x86_64 -T $(GS)/guest.ld -o $@.elf $(filter %.o,$^)
 	$(Q)objcopy -O binary $@.elf $@
+
+# --- CPU tests in assembly (tests/cpu): each topic as a program for the host's CPU and as a guest; sys_* need ring 0, so guests only ---
+CT := tests/cpu
+CB := $(B)/tests/cpu
+CPU_TOPICS := $(patsubst $(CT)/%.S,%,$(wildcard $(CT)/*.S))
+CPU_NATIVE := $(patsubst %,$(CB)/%@native,$(filter-out sys_%,$(CPU_TOPICS)))
+CPU_GUESTS := $(CPU_TOPICS:%=$(CB)/%.img)
+CPU_CFLAGS := -m64 -I. $(GUEST_CFLAGS)
+cputests: $(CPU_NATIVE) $(CPU_GUESTS)
+.PHONY: cputests
+
+$(CB)/lib/%.o: $(CT)/lib/%
+	@mkdir -p $(@D)
+	$(Q)gcc $(CPU_CFLAGS) -MMD -MP -c -o $@ $<
+$(CB)/%.S.o: $(CT)/%.S
+	@mkdir -p $(@D)
+	$(Q)gcc $(CPU_CFLAGS) -DCPU_TOPIC='"$*"' -DCPU_RING=$(if $(filter sys_%,$*),0,3) -MMD -MP -c -o $@ $<
+$(CB)/%@native: $(CB)/%.S.o $(CB)/lib/native.c.o $(CB)/lib/report.c.o $(CB)/lib/check.S.o
+	$(call say,NATIVE,$@)
+	$(Q)gcc -nostdlib -static -no-pie -Wl,--build-id=none,-z,noexecstack -o $@ $^
+CPU_GUEST_OBJ := $(patsubst %,$(CB)/lib/%.o,guest.c guest_entry.S report.c check.S)
+$(CB)/%.img: $(CB)/%.S.o $(CPU_GUEST_OBJ) $(GUEST_LIB:%=$(GB)/guest64/%.o) $(GS)/guest.ld
+	$(call say,GUEST,$@)
+	$(Q)$(GUEST_LD) -m elf_x86_64 -T $(GS)/guest.ld -o $@.elf $(filter %.o,$^)
+	$(Q)objcopy -O binary $@.elf $@
+.PRECIOUS: $(CB)/%.S.o $(CB)/lib/%.o
 
 clean:
 	rm -rf $(B)/src $(B)/devices $(B)/loader $(B)/tests $(B)/guest-images minivmm

@@ -85,6 +85,9 @@ done
 suite lint tests/lint.sh
 suite cli tests/cli/run.sh ./minivmm
 suite cpu/native tests/cpu/native/run.sh "$build/tests/cpu/native/compare"
+suite cpu/asm-native tests/cpu/run.sh native
+suite cpu/asm-interp tests/cpu/run.sh --engine interp ./minivmm
+suite cpu/asm-kvm tests/cpu/run.sh --engine kvm ./minivmm
 suite guests/kvm tests/guest/run.sh --engine kvm ./minivmm
 suite guests/interp tests/guest/run.sh --engine interp ./minivmm
 suite end tests/end/run.sh ./minivmm
