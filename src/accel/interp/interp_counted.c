@@ -142,13 +142,13 @@ static void next_turn(struct interp *in)
     begin_turn(in);
 }
 
-/* Events that were posted and timers that are due. */
-static void serve(struct interp *in)
+/* Events that were posted and timers that are due. True when there were: any CPU may have something to do. */
+static bool serve(struct interp *in)
 {
     struct accel *a = in->a;
     bool posted = atomic_exchange(&in->posted, false);
     if (!posted && interp_count(in) < in->due)
-        return;
+        return false;
     pthread_mutex_lock(a->lock);
     event_queue_run(a->events);
     clock_fire_due(a->clock);
@@ -157,6 +157,7 @@ static void serve(struct interp *in)
     uint64_t next = interp_count(in) + 1;
     if (in->due < next)
         in->due = next; /* armed in the past by its own firing: the guest goes on all the same */
+    return true;
 }
 
 static void wait_for_something(struct interp *in)
@@ -205,7 +206,8 @@ void interp_run_counted(struct interp *in, struct vm_exit *out)
     if (!in->turn_begun)
         begin_turn(in);
     while (out->kind == EXIT_INTR && !atomic_exchange(&in->kicked, false)) {
-        serve(in);
+        if (serve(in))
+            idle = 0;
         if (atomic_load(&in->kicked))
             continue; /* by a timer or an event: not one instruction more */
         const struct interp_cpu *c = in->current;
