@@ -34,7 +34,7 @@ bool rep_pause(struct x86_cpu *cpu);
 
 /*
  * After `done` elements: is there another one to do now? Stops when something wants attention, at
- * the end of a stretch, and after each element while single-stepping.
+ * the end of a stretch, after an element at a data breakpoint, and after each while single-stepping.
  */
 static inline bool rep_next(struct x86_cpu *cpu, const struct insn *i, uint64_t done)
 {
@@ -45,6 +45,7 @@ static inline bool rep_next(struct x86_cpu *cpu, const struct insn *i, uint64_t 
     if (rep_count(cpu, i) == 0)
         return false;
     if (atomic_load_explicit(&cpu->attention, memory_order_relaxed) || (cpu->rflags & FL_TF) ||
+        cpu->pending_db ||
         ((before ^ cpu->gpr[RCX]) >> REP_STRETCH_BITS && rep_pause(cpu))) {
         cpu->next_rip = cpu->rip;
         return false;

@@ -23,6 +23,7 @@ struct tss {
     uint8_t rest[8];
 } __attribute__((packed));
 struct tss guest_tss __attribute__((aligned(128)));
+uint64_t guest_return_rsp; /* sys_ tests: the stack of ring 0 while they are in ring 3 */
 static uint8_t trap_stack[8192] __attribute__((aligned(16)));
 uint64_t window_table[512] __attribute__((aligned(4096)));
 uint8_t window_pages[9][4096] __attribute__((aligned(4096)));
@@ -64,6 +65,11 @@ void guest_trap(struct trap_frame *f)
         report_unexpected(&cpu_fault);
     }
     f->rip = resume;
+    if (!cpu_ring && f->cs & 3) {
+        f->cs = SEL_CODE;
+        f->ss = SEL_CODE_DATA;
+        f->rsp = guest_return_rsp;
+    }
     f->rflags &= ~0x10100ull; /* RF, TF */
 }
 
