@@ -68,7 +68,7 @@ void interp_look_at_requests(struct interp_cpu *c);
 void interp_sleep(struct interp *in); /* until woken or kicked */
 
 /* interp_step.c: for the lockstep runner. */
-void interp_step(struct vcpu *v, const uint64_t *until, struct vm_exit *out);
+void interp_step(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
 void interp_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 
 /* interp_loop.c: run the current CPU for a while; returns when something needs the engine. */

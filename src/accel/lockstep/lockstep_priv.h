@@ -98,6 +98,7 @@ struct lockstep {
 void lockstep_fetch(const struct cpu_state *s, const struct gmem *gm, struct fetched *out);
 enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fetched *f);
 uint64_t lockstep_linear_rip(const struct cpu_state *s);
+bool lockstep_is_user(const struct cpu_state *s);
 
 /* lockstep_compare.c. undefined: flags that are not compared. */
 bool lockstep_same(const struct cpu_state *leader, const struct cpu_state *follower, uint64_t undefined,
