@@ -340,6 +340,9 @@ static void describe_exit(const struct vm_exit *exit, char *buf, size_t len)
     case EXIT_SHUTDOWN:
         snprintf(buf, len, "triple fault");
         break;
+    case EXIT_STEP:
+        snprintf(buf, len, "it reaches a device");
+        break;
     case EXIT_FAIL:
         snprintf(buf, len, "%.120s", exit->fail.why);
         break;
@@ -435,7 +438,8 @@ static bool follow(struct lockstep *ls, enum step_did did)
 {
     enum lockstep_class class = lockstep_classify(&ls->before, &ls->now);
     const struct step_target target = {lockstep_linear_rip(&ls->after), lockstep_is_user(&ls->after)};
-    bool until = did == STEP_FAULT || class == CLASS_UNTIL;
+    ls->faulted = did == STEP_FAULT;
+    bool until = ls->faulted || class == CLASS_UNTIL;
     bool stays = target.address == lockstep_linear_rip(&ls->before);
     if (class == CLASS_ALONE || ls->accessed || (until && stays)) {
         ls->alone++;

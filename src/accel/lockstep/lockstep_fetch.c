@@ -51,7 +51,7 @@ static bool walk32(const struct cpu_state *s, const struct gmem *gm, uint32_t va
     return true;
 }
 
-static bool translate(const struct cpu_state *s, const struct gmem *gm, uint64_t va, gpa_t *out)
+bool lockstep_translate(const struct cpu_state *s, const struct gmem *gm, uint64_t va, gpa_t *out)
 {
     *out = va;
     if (!(s->cr0 & CR0_PG))
@@ -88,7 +88,7 @@ void lockstep_fetch(const struct cpu_state *s, const struct gmem *gm, struct fet
     out->mode = is_64(s) ? X86_MODE64 : s->seg[SEG_CS].db ? X86_MODE32 : X86_MODE16;
     for (; n < sizeof out->bytes; n++, pa++) {
         bool page_begins = n == 0 || (va + n) % 0x1000 == 0;
-        if (page_begins && !translate(s, gm, va + n, &pa))
+        if (page_begins && !lockstep_translate(s, gm, va + n, &pa))
             break;
         if (gmem_read(gm, pa, &out->bytes[n], 1))
             break;
