@@ -67,7 +67,7 @@ static const struct opt_row rows[] = {
              "that works. auto (the default) takes kvm where it works right and fast, else interp, "
              "and says so; minivmm probe shows what was measured. kvm needs /dev/kvm and never gives "
              "way to another engine; interp works anywhere; none has no CPU at all and is for tests "
-             "of devices."},
+             "of devices; lockstep=interp,kvm compares two."},
     {.name = "enable-kvm", .group = GROUP_MACHINE, .kind = OPT_CALL, .parse = config_enable_kvm,
      .help = "The same as -accel kvm."},
     {.name = "machine", .metavar = "[type=]TYPE[,accel=NAME[:NAME]...]", .group = GROUP_MACHINE,
