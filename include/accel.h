@@ -76,9 +76,17 @@ struct accel_watch {
     bool plain; /* software engines: each instruction by its general operation, nothing prepared */
     /* Software engines: the guest stored to RAM, or the CPU did for it. May be NULL. */
     void (*stored)(void *opaque, gpa_t gpa, uint64_t len);
+    /* Software engines: the guest reached the engine's own local APIC (other devices are seen by accel.io). May be NULL. */
+    void (*apic)(void *opaque);
     /* Changes what a vCPU is to answer to CPUID; regs (eax, ebx, ecx, edx) has the engine's own answer. May be NULL. */
     void (*cpuid)(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
     void *opaque;
+};
+
+/* Where a step of several instructions ends. */
+struct step_target {
+    uint64_t address; /* linear */
+    bool user;        /* in ring 3 */
 };
 
 /* The two engines of engine lockstep. */
@@ -113,11 +121,11 @@ struct accel_ops {
     int (*get_state)(struct vcpu *v, struct cpu_state *out, struct err *err);
     int (*set_state)(struct vcpu *v, const struct cpu_state *in, struct err *err);
     /*
-     * Lockstep only, else NULL. step: one instruction, then EXIT_STEP. With `until`, as many as it takes to come to that linear
-     * address: for instructions that a debug trap after them would change or that are several by the engine's count.
+     * Lockstep only, else NULL. step: one instruction, then EXIT_STEP. With `until`, as many as it takes to come to that place: for
+     * instructions that a debug trap after them would change or that are several by the engine's count.
      * cpuid: what vCPUs answer. cpuid_limit: take from regs what vCPUs of this engine cannot do.
      */
-    void (*step)(struct vcpu *v, const uint64_t *until, struct vm_exit *out);
+    void (*step)(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
     void (*cpuid)(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
     void (*cpuid_limit)(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 };

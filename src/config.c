@@ -76,7 +76,7 @@ static const struct opt_row rows[] = {
              "that works. auto (the default) takes kvm where it works right and fast, else interp, "
              "and says so; minivmm probe shows what was measured. kvm needs /dev/kvm and never gives "
              "way to another engine; interp works anywhere; none has no CPU at all and is for tests "
-             "of devices."},
+             "of devices; lockstep=interp,kvm compares two."},
     {.name = "icount", .metavar = "[shift=]N[,KEY=VALUE]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
      .parse = config_set_icount, .keys = icount_keys,
      .help = "Guest time counts executed instructions instead of following the host's clock: each is 2^N "

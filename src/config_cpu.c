@@ -93,20 +93,6 @@ int config_set_smp(void *target, const char *value, struct err *err)
     return 0;
 }
 
-static int add_accel(struct config *cfg, const char *name, struct err *err)
-{
-    if (strcmp(name, CHOOSE_AUTO) && !accel_find(OPT_QUOTE(name), err))
-        return -EINVAL;
-    for (unsigned i = 0; i < cfg->naccels; i++) {
-        if (!strcmp(cfg->accels[i], name))
-            return 0;
-    }
-    if (cfg->naccels == CONFIG_MAX_ACCELS)
-        return err_set(err, EINVAL, "-accel: more than %d engines", CONFIG_MAX_ACCELS);
-    cfg->accels[cfg->naccels++] = name;
-    return 0;
-}
-
 #define LOCKSTEP "lockstep="
 #define LOCKSTEP_EVERY_MAX 1000000u
 
@@ -122,6 +108,28 @@ static const char *lockstep_pairs(char *buf, size_t len)
         }
     }
     return buf;
+}
+
+static int wants_two(struct err *err)
+{
+    char pairs[128];
+    return err_set(err, EINVAL, "-accel lockstep: wants two engines; possible: %s", lockstep_pairs(pairs, sizeof pairs));
+}
+
+static int add_accel(struct config *cfg, const char *name, struct err *err)
+{
+    if (!strcmp(name, "lockstep"))
+        return wants_two(err);
+    if (strcmp(name, CHOOSE_AUTO) && !accel_find(OPT_QUOTE(name), err))
+        return -EINVAL;
+    for (unsigned i = 0; i < cfg->naccels; i++) {
+        if (!strcmp(cfg->accels[i], name))
+            return 0;
+    }
+    if (cfg->naccels == CONFIG_MAX_ACCELS)
+        return err_set(err, EINVAL, "-accel: more than %d engines", CONFIG_MAX_ACCELS);
+    cfg->accels[cfg->naccels++] = name;
+    return 0;
 }
 
 static void print_accels(void)
@@ -157,9 +165,19 @@ int config_add_accels(void *target, const char *value, struct err *err)
     return 0;
 }
 
+/* The whole value is looked at before its keys are. */
+static int lockstep_elsewhere(void *target, const char *value, struct err *err)
+{
+    (void)target, (void)value;
+    return err_set(err, EINVAL, "-accel: lockstep= stands first and alone, with every= only");
+}
+
 static const struct opt_row accel_rows[] = {
     {.name = "engine", .metavar = "NAME[:NAME]...", .kind = OPT_CALL, .parse = config_add_accels,
      .help = "The engines to try, in this order; -accel help lists them."},
+    {.name = "lockstep", .metavar = "LEADER,FOLLOWER[,every=N]", .kind = OPT_CALL, .parse = lockstep_elsewhere,
+     .help = "In the place of NAME: two engines run the same guest and are compared after each instruction, or each N; the first "
+             "difference ends the run with both register sets. The leader is interp, the follower interp or kvm."},
     {.name = "probe", .kind = OPT_FLAG, .offset = offsetof(struct cmdline, cfg.accel_probe),
      .help = "Refuse to boot Linux on a KVM that is found to be unfit for it (default on)."},
     {0},
@@ -194,7 +212,7 @@ static int lockstep_engines(struct config *cfg, const char *leader, const char *
     struct err ignored = {0};
     const char *names[] = {leader, follower};
     if (!follower)
-        return err_set(err, EINVAL, "-accel lockstep: wants two engines; possible: %s", lockstep_pairs(pairs, sizeof pairs));
+        return wants_two(err);
     for (unsigned i = 0; i < 2; i++) {
         if (!accel_find(names[i], &ignored))
             return err_set(err, EINVAL, "-accel lockstep: unknown engine '%s'; possible: %s", OPT_QUOTE(names[i]),

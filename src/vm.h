@@ -34,7 +34,7 @@ struct vcpu_thread {
 };
 
 /* Guest time under engine lockstep, which is far too slow for the host's. */
-#define LOCKSTEP_NS_PER_INSN 10
+#define LOCKSTEP_NS_PER_INSN 200
 
 struct vm {
     const struct config *cfg;

@@ -49,8 +49,18 @@ static int open_parts(struct accel_rig *r, struct err *err)
 
 int accel_rig_open(struct accel_rig *r, const struct accel_ops *ops, struct err *err)
 {
+    return accel_rig_open_lockstep(r, ops, NULL, err);
+}
+
+int accel_rig_open_lockstep(struct accel_rig *r, const struct accel_ops *ops, const struct lockstep_config *config,
+                            struct err *err)
+{
+    pthread_mutexattr_t attr;
     *r = (struct accel_rig){.loop = {.epoll_fd = -1, .wake_fd = -1}};
-    pthread_mutex_init(&r->lock, NULL);
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&r->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
     r->vcpu.accel = &r->accel;
     r->accel = (struct accel){
         .ops = ops,
@@ -64,6 +74,7 @@ int accel_rig_open(struct accel_rig *r, const struct accel_ops *ops, struct err 
         .io_opaque = r,
         .vcpus = &r->vcpu,
         .nvcpus = 1,
+        .lockstep = config,
     };
     bus_init(&r->pio, "pio", 0x10000);
     bus_init(&r->mmio, "mmio", 0);
@@ -91,6 +102,15 @@ void accel_rig_load(struct accel_rig *r, const void *code, size_t len, struct cp
     probe_guest_load(&r->gmem, &err);
     gmem_write(&r->gmem, PROBE_CODE, code, len);
     probe_guest_state(cpu, probe_code, 0);
+}
+
+void accel_rig_load_after(struct accel_rig *r, const void *code, size_t len, struct cpu_state *cpu)
+{
+    struct err err;
+    probe_guest_load(&r->gmem, &err);
+    gmem_write(&r->gmem, ACCEL_RIG_CODE, code, len);
+    probe_guest_state(cpu, probe_code, 0);
+    cpu->rip = ACCEL_RIG_CODE;
 }
 
 void accel_rig_user(struct cpu_state *cpu)

@@ -22,10 +22,17 @@ struct accel_rig {
 
 /* -errno with the reason where the engine does not work here. */
 int accel_rig_open(struct accel_rig *r, const struct accel_ops *ops, struct err *err);
+/* For engine lockstep: config says which two. */
+int accel_rig_open_lockstep(struct accel_rig *r, const struct accel_ops *ops, const struct lockstep_config *config,
+                            struct err *err);
 void accel_rig_close(struct accel_rig *r);
 
 /* Code at the probe's place, registers to start it in ring 0. */
 void accel_rig_load(struct accel_rig *r, const void *code, size_t len, struct cpu_state *cpu);
+
+/* The same at ACCEL_RIG_CODE, with the probe's trap handler left in place: it comes back to the address in R15. */
+#define ACCEL_RIG_CODE 0x24000
+void accel_rig_load_after(struct accel_rig *r, const void *code, size_t len, struct cpu_state *cpu);
 
 /* The same registers for ring 3, which may use ports. */
 void accel_rig_user(struct cpu_state *cpu);

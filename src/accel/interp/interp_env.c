@@ -38,12 +38,20 @@ static void io_write(void *opaque, uint16_t port, unsigned size, uint64_t val)
     answer(opaque, &exit);
 }
 
+static void tell_apic_access(const struct interp *in)
+{
+    const struct accel_watch *watch = in->a->watch;
+    if (watch && watch->apic)
+        watch->apic(watch->opaque);
+}
+
 static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned size)
 {
     struct interp *in = opaque;
     struct interp_cpu *c = in->current;
     uint64_t val = 0;
     if (lapic_claims(c->lapic, gpa)) {
+        tell_apic_access(in);
         pthread_mutex_lock(in->a->lock);
         val = lapic_mmio_read(c->lapic, (unsigned)(gpa & (APIC_PAGE - 1)), size);
         pthread_mutex_unlock(in->a->lock);
@@ -59,6 +67,7 @@ static void mmio_write(void *opaque, gpa_t gpa, unsigned size, uint64_t val)
     struct interp *in = opaque;
     struct interp_cpu *c = in->current;
     if (lapic_claims(c->lapic, gpa)) {
+        tell_apic_access(in);
         pthread_mutex_lock(in->a->lock);
         lapic_mmio_write(c->lapic, (unsigned)(gpa & (APIC_PAGE - 1)), size, val);
         pthread_mutex_unlock(in->a->lock);

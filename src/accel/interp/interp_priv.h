@@ -81,7 +81,7 @@ bool interp_can_run(const struct interp_cpu *c);
 void interp_sleep(struct interp *in); /* until woken or kicked */
 
 /* interp_step.c: for the lockstep runner. */
-void interp_step(struct vcpu *v, const uint64_t *until, struct vm_exit *out);
+void interp_step(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
 void interp_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 
 /* interp_counted.c: counted time. */

@@ -50,7 +50,7 @@ static bool time_stands_still(const struct interp *in)
     return still;
 }
 
-void interp_step(struct vcpu *v, const uint64_t *until, struct vm_exit *out)
+void interp_step(struct vcpu *v, const struct step_target *until, struct vm_exit *out)
 {
     struct interp *in = v->accel->priv;
     struct interp_cpu *c = v->priv;
@@ -71,7 +71,7 @@ void interp_step(struct vcpu *v, const uint64_t *until, struct vm_exit *out)
     }
     uint64_t rip = cpu->next_rip;
     bool retired = run_one(c);
-    for (unsigned n = 0; until && n < MAX_STRETCHES && cpu->next_rip == rip && linear_rip(cpu) != *until; n++)
+    for (unsigned n = 0; until && n < MAX_STRETCHES && cpu->next_rip == rip && linear_rip(cpu) != until->address; n++)
         retired = run_one(c);
     *out = (struct vm_exit){.kind = cpu->shutdown ? EXIT_SHUTDOWN : EXIT_STEP};
     if (!cpu->shutdown)

@@ -153,6 +153,8 @@ static int init_steps(struct accel *a, struct kvm_vm *kvm, struct err *err)
         ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
     kvm->tsc_deadline =
         ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+    int synced = ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
+    kvm->has_sync_regs = synced > 0 && (unsigned)synced & KVM_SYNC_X86_SREGS;
     kvm->has_xcrs = ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
     rc = kvm_irq_init(a, err);
     return rc ? rc : kvm_cpuid_init(a, err);

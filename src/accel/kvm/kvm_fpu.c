@@ -94,11 +94,9 @@ static void vectors_to_state(struct cpu_state *out, const struct area *a, uint64
     out->mxcsr = sse || avx ? a->legacy->mxcsr : MXCSR_INITIAL;
 }
 
-int kvm_fpu_get(struct vcpu *v, struct cpu_state *out, struct err *err)
+int kvm_fpu_get_vectors(struct vcpu *v, struct cpu_state *out, struct err *err)
 {
     const struct kvm_vm *kvm = v->accel->priv;
-    const struct kvm_vcpu *kv = v->priv;
-    struct kvm_xcrs xcrs;
     struct area a;
     int rc = read_area(v, &a, err);
     if (rc)
@@ -106,6 +104,17 @@ int kvm_fpu_get(struct vcpu *v, struct cpu_state *out, struct err *err)
     uint64_t components = kvm->has_xcrs ? a.legacy->components : COMPONENT_X87 | COMPONENT_SSE;
     x87_to_state(&out->x87, a.legacy, components & COMPONENT_X87);
     vectors_to_state(out, &a, components);
+    return 0;
+}
+
+int kvm_fpu_get(struct vcpu *v, struct cpu_state *out, struct err *err)
+{
+    const struct kvm_vm *kvm = v->accel->priv;
+    const struct kvm_vcpu *kv = v->priv;
+    struct kvm_xcrs xcrs;
+    int rc = kvm_fpu_get_vectors(v, out, err);
+    if (rc)
+        return rc;
     out->xcr0 = COMPONENT_X87;
     if (!kvm->has_xcrs)
         return 0;

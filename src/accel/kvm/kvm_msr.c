@@ -11,6 +11,8 @@
 #include "src/accel/kvm/kvm_priv.h"
 #include "util.h"
 
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+
 struct row {
     uint32_t index;
     size_t field; /* in struct cpu_msrs */
@@ -46,7 +48,7 @@ static const struct row rows[] = {
     ROW(0xc0000082, lstar),
     ROW(0xc0000083, cstar),
     ROW(0xc0000084, sfmask),
-    ROW(0xc0000102, kernel_gs_base),
+    ROW(MSR_KERNEL_GS_BASE, kernel_gs_base),
     ROW(0xc0000103, tsc_aux),
 };
 
@@ -111,6 +113,14 @@ int kvm_msrs_get(struct vcpu *v, struct cpu_state *out, struct err *err)
     for (unsigned i = 0; i < n; i++)
         memcpy((char *)&out->msr + wanted[i]->field, &list.msrs.entries[i].data, sizeof(uint64_t));
     return 0;
+}
+
+int kvm_msr_get_kernel_gs_base(struct vcpu *v, struct cpu_state *out, struct err *err)
+{
+    const struct kvm_vcpu *kv = v->priv;
+    if (read_one(kv->fd, MSR_KERNEL_GS_BASE, &out->msr.kernel_gs_base))
+        return 0;
+    return err_set(err, EIO, "-accel kvm: MSR %#x of vCPU %u cannot be read", MSR_KERNEL_GS_BASE, v->id);
 }
 
 /* Sets rows from `first` on; the row that was refused, or ARRAY_LEN(rows). */

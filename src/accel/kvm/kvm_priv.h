@@ -26,6 +26,7 @@ struct kvm_vm {
     size_t run_size;          /* bytes of a vCPU's run page */
     bool doorbell_any_len;    /* KVM_CAP_IOEVENTFD_ANY_LENGTH */
     bool tsc_deadline;        /* KVM_CAP_TSC_DEADLINE_TIMER */
+    bool has_sync_regs;       /* KVM_CAP_SYNC_REGS */
     bool has_xcrs;            /* KVM_CAP_XCRS: the host has XSAVE */
     uint64_t msrs_here;       /* of kvm_msr.c's table, a bit each */
     struct kvm_cpuid2 *cpuid; /* what vCPUs are offered, but for their own ids */
@@ -42,6 +43,9 @@ struct kvm_vcpu {
     struct kvm_run *run;
     pthread_t thread;
     atomic_bool running; /* thread is valid */
+    struct cpu_state *known; /* kvm_follow.c; NULL: does not follow */
+    bool known_all;      /* ... in all parts */
+    bool page_has_regs;  /* the run page has the registers as they are */
     bool unfinished;     /* the last exit was an access that KVM completes at the next entry */
 };
 
@@ -60,16 +64,29 @@ void kvm_vcpu_settle(struct vcpu *v);
 int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_set_state(struct vcpu *v, const struct cpu_state *in, struct err *err);
 
+void kvm_regs_to_state(struct cpu_state *out, const struct kvm_regs *r);
+void kvm_state_to_regs(struct kvm_regs *r, const struct cpu_state *in);
+void kvm_sregs_to_state(struct cpu_state *out, struct kvm_sregs *s);
+void kvm_state_to_sregs(struct kvm_sregs *s, const struct cpu_state *in);
+void kvm_state_to_debug(struct kvm_debugregs *d, const struct cpu_state *in);
+
+/* kvm_follow.c: the same where only differences matter. */
+void kvm_follow_begin(struct vcpu *v, const struct cpu_state *is);
+int kvm_follow_get(struct vcpu *v, struct cpu_state *out, struct err *err);
+int kvm_follow_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
+
 /* kvm_step.c: for the lockstep runner. */
-void kvm_vcpu_step(struct vcpu *v, const uint64_t *until, struct vm_exit *out);
+void kvm_vcpu_step(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
 void kvm_cpuid_limit(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 
 /* kvm_fpu.c: x87, vectors, XCR0. */
 int kvm_fpu_get(struct vcpu *v, struct cpu_state *out, struct err *err);
+int kvm_fpu_get_vectors(struct vcpu *v, struct cpu_state *out, struct err *err); /* all but XCR0 */
 int kvm_fpu_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 
 /* kvm_msr.c; which there are depends on the CPUID, which is set before. */
 void kvm_msrs_find(struct vcpu *v);
+int kvm_msr_get_kernel_gs_base(struct vcpu *v, struct cpu_state *out, struct err *err); /* SWAPGS changes it */
 int kvm_msrs_get(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_msrs_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 

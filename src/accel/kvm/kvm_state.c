@@ -38,7 +38,7 @@ static struct kvm_segment *kvm_seg(struct kvm_sregs *s, enum cpu_sreg which)
     return by_name[which];
 }
 
-static void sregs_to_state(struct cpu_state *out, struct kvm_sregs *s)
+void kvm_sregs_to_state(struct cpu_state *out, struct kvm_sregs *s)
 {
     for (unsigned i = 0; i < SEGS; i++)
         seg_from_kvm(&out->seg[i], kvm_seg(s, i));
@@ -53,7 +53,7 @@ static void sregs_to_state(struct cpu_state *out, struct kvm_sregs *s)
     out->apic_base = s->apic_base;
 }
 
-static void state_to_sregs(struct kvm_sregs *s, const struct cpu_state *in)
+void kvm_state_to_sregs(struct kvm_sregs *s, const struct cpu_state *in)
 {
     for (unsigned i = 0; i < SEGS; i++)
         seg_to_kvm(kvm_seg(s, i), &in->seg[i]);
@@ -69,7 +69,7 @@ static void state_to_sregs(struct kvm_sregs *s, const struct cpu_state *in)
 }
 
 /* KVM numbers the general registers by name; ours is the instruction encoding's order. */
-static void regs_to_state(struct cpu_state *out, const struct kvm_regs *r)
+void kvm_regs_to_state(struct cpu_state *out, const struct kvm_regs *r)
 {
     const uint64_t gpr[GPRS] = {r->rax, r->rcx, r->rdx, r->rbx, r->rsp, r->rbp, r->rsi, r->rdi,
                                 r->r8,  r->r9,  r->r10, r->r11, r->r12, r->r13, r->r14, r->r15};
@@ -79,7 +79,7 @@ static void regs_to_state(struct cpu_state *out, const struct kvm_regs *r)
     out->rflags = r->rflags;
 }
 
-static void state_to_regs(struct kvm_regs *r, const struct cpu_state *in)
+void kvm_state_to_regs(struct kvm_regs *r, const struct cpu_state *in)
 {
     const uint64_t *g = in->gpr;
     *r = (struct kvm_regs){
@@ -115,7 +115,7 @@ static void debug_to_state(struct cpu_state *out, const struct kvm_debugregs *d)
     out->dr[7] = d->dr7;
 }
 
-static void state_to_debug(struct kvm_debugregs *d, const struct cpu_state *in)
+void kvm_state_to_debug(struct kvm_debugregs *d, const struct cpu_state *in)
 {
     *d = (struct kvm_debugregs){.dr6 = in->dr[6], .dr7 = in->dr[7]};
     for (unsigned i = 0; i < 4; i++)
@@ -157,6 +157,8 @@ int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err)
     struct kvm_mp_state mp;
     struct kvm_debugregs debug;
     struct kvm_vcpu_events events;
+    if (v->accel->watch && kv->known)
+        return kvm_follow_get(v, out, err);
     kvm_vcpu_settle(v);
     int rc = kvm_ioctl(kv->fd, KVM_GET_REGS, &regs);
     if (!rc)
@@ -170,8 +172,8 @@ int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err)
     if (rc)
         return err_set_errno(err, -rc, "-accel kvm: read the registers of vCPU %u", v->id);
     memset(out, 0, sizeof *out); /* equal states are equal bytes */
-    regs_to_state(out, &regs);
-    sregs_to_state(out, &sregs);
+    kvm_regs_to_state(out, &regs);
+    kvm_sregs_to_state(out, &sregs);
     if (mp.mp_state < sizeof run_of_mp_state / sizeof run_of_mp_state[0])
         out->run = run_of_mp_state[mp.mp_state];
     debug_to_state(out, &debug);
@@ -183,19 +185,21 @@ int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err)
 /* Registers before events: setting them drops a pending exception. */
 int kvm_set_state(struct vcpu *v, const struct cpu_state *in, struct err *err)
 {
-    const struct kvm_vcpu *kv = v->priv;
+    struct kvm_vcpu *kv = v->priv;
     struct kvm_regs regs;
     struct kvm_sregs sregs;
     struct kvm_mp_state mp = {.mp_state = mp_state_of_run[in->run]};
     struct kvm_debugregs debug;
     struct kvm_vcpu_events events;
-    state_to_regs(&regs, in);
-    state_to_debug(&debug, in);
+    if (v->accel->watch && kv->known)
+        return kvm_follow_set(v, in, err);
+    kvm_state_to_regs(&regs, in);
+    kvm_state_to_debug(&debug, in);
     state_to_events(&events, in);
     kvm_vcpu_settle(v);
     int rc = kvm_ioctl(kv->fd, KVM_GET_SREGS, &sregs);
     if (!rc) {
-        state_to_sregs(&sregs, in);
+        kvm_state_to_sregs(&sregs, in);
         rc = kvm_ioctl(kv->fd, KVM_SET_SREGS, &sregs);
     }
     if (!rc)
@@ -209,5 +213,9 @@ int kvm_set_state(struct vcpu *v, const struct cpu_state *in, struct err *err)
     if (rc)
         return err_set_errno(err, -rc, "-accel kvm: set the registers of vCPU %u", v->id);
     rc = kvm_fpu_set(v, in, err);
-    return rc ? rc : kvm_msrs_set(v, in, err);
+    if (!rc)
+        rc = kvm_msrs_set(v, in, err);
+    if (!rc && v->accel->watch)
+        kvm_follow_begin(v, in);
+    return rc;
 }

@@ -66,6 +66,7 @@ void kvm_vcpu_fini(struct vcpu *v)
     if (!kv)
         return;
     const struct kvm_vm *kvm = v->accel->priv;
+    free(kv->known);
     if (kv->run)
         munmap(kv->run, kvm->run_size);
     close(kv->fd);
@@ -207,6 +208,8 @@ void kvm_vcpu_run(struct vcpu *v, struct vm_exit *out)
         atomic_store(&kv->running, true);
     }
     int rc = ioctl(kv->fd, KVM_RUN, 0);
+    kv->known_all = false;
+    kv->page_has_regs = rc == 0 && kv->run->kvm_valid_regs;
     if (rc == 0) {
         translate_exit(kv->run, out);
         kv->unfinished = out->kind == EXIT_PIO || out->kind == EXIT_MMIO;
@@ -232,6 +235,7 @@ void kvm_vcpu_settle(struct vcpu *v)
     const struct accel *a = v->accel;
     for (unsigned part = 0; kv->unfinished && part < MAX_PARTS; part++) {
         struct vm_exit exit;
+        kv->page_has_regs = false;
         set_immediate_exit(kv, true); /* and stays so, as a kick may have set it too */
         if (ioctl(kv->fd, KVM_RUN, 0))
             break;

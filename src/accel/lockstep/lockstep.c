@@ -52,6 +52,12 @@ static void on_stored(void *opaque, gpa_t gpa, uint64_t len)
     ranges_add(&ls->stored, gpa, len);
 }
 
+static void on_apic(void *opaque)
+{
+    struct lockstep *ls = opaque;
+    ls->accessed = true;
+}
+
 /* A device wrote; under the device lock, or while no vCPU runs. */
 static void on_dma(void *opaque, gpa_t gpa, uint64_t len)
 {
@@ -117,7 +123,7 @@ static void ignore_deadline(void *opaque, uint64_t deadline_ns)
 static void wire_engines(struct lockstep *ls)
 {
     struct accel *a = ls->a;
-    ls->lead_watch = (struct accel_watch){.stored = on_stored, .opaque = ls};
+    ls->lead_watch = (struct accel_watch){.stored = on_stored, .apic = on_apic, .opaque = ls};
     ls->follow_watch = (struct accel_watch){.plain = true, .opaque = ls};
     if (ls->cfg->follower->cpuid_limit) {
         ls->lead_watch.cpuid = limit_leader_cpuid;
@@ -334,6 +340,9 @@ static void describe_exit(const struct vm_exit *exit, char *buf, size_t len)
     case EXIT_SHUTDOWN:
         snprintf(buf, len, "triple fault");
         break;
+    case EXIT_STEP:
+        snprintf(buf, len, "it reaches a device");
+        break;
     case EXIT_FAIL:
         snprintf(buf, len, "%.120s", exit->fail.why);
         break;
@@ -343,7 +352,7 @@ static void describe_exit(const struct vm_exit *exit, char *buf, size_t len)
     }
 }
 
-static bool step_follower(struct lockstep *ls, const uint64_t *until)
+static bool step_follower(struct lockstep *ls, const struct step_target *until)
 {
     struct vm_exit exit;
     char why[128], what[160];
@@ -428,9 +437,10 @@ static uint64_t undefined_flags(struct lockstep *ls)
 static bool follow(struct lockstep *ls, enum step_did did)
 {
     enum lockstep_class class = lockstep_classify(&ls->before, &ls->now);
-    uint64_t target = lockstep_linear_rip(&ls->after);
-    bool until = did == STEP_FAULT || class == CLASS_UNTIL;
-    bool stays = target == lockstep_linear_rip(&ls->before);
+    const struct step_target target = {lockstep_linear_rip(&ls->after), lockstep_is_user(&ls->after)};
+    ls->faulted = did == STEP_FAULT;
+    bool until = ls->faulted || class == CLASS_UNTIL;
+    bool stays = target.address == lockstep_linear_rip(&ls->before);
     if (class == CLASS_ALONE || ls->accessed || (until && stays)) {
         ls->alone++;
         return copy_to_follower(ls);

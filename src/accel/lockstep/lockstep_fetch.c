@@ -51,7 +51,7 @@ static bool walk32(const struct cpu_state *s, const struct gmem *gm, uint32_t va
     return true;
 }
 
-static bool translate(const struct cpu_state *s, const struct gmem *gm, uint64_t va, gpa_t *out)
+bool lockstep_translate(const struct cpu_state *s, const struct gmem *gm, uint64_t va, gpa_t *out)
 {
     *out = va;
     if (!(s->cr0 & CR0_PG))
@@ -73,6 +73,11 @@ uint64_t lockstep_linear_rip(const struct cpu_state *s)
     return is_64(s) ? s->rip : (uint32_t)(s->seg[SEG_CS].base + s->rip);
 }
 
+bool lockstep_is_user(const struct cpu_state *s)
+{
+    return s->cr0 & CR0_PE && (s->rflags & FL_VM || s->seg[SEG_SS].dpl == 3);
+}
+
 void lockstep_fetch(const struct cpu_state *s, const struct gmem *gm, struct fetched *out)
 {
     uint64_t va = lockstep_linear_rip(s);
@@ -83,7 +88,7 @@ void lockstep_fetch(const struct cpu_state *s, const struct gmem *gm, struct fet
     out->mode = is_64(s) ? X86_MODE64 : s->seg[SEG_CS].db ? X86_MODE32 : X86_MODE16;
     for (; n < sizeof out->bytes; n++, pa++) {
         bool page_begins = n == 0 || (va + n) % 0x1000 == 0;
-        if (page_begins && !translate(s, gm, va + n, &pa))
+        if (page_begins && !lockstep_translate(s, gm, va + n, &pa))
             break;
         if (gmem_read(gm, pa, &out->bytes[n], 1))
             break;
@@ -106,19 +111,19 @@ static const struct {
     {op_out_dx, CLASS_ALONE}, {op_ins, CLASS_ALONE}, {op_outs, CLASS_ALONE},
     /* Intercepted by a debugged KVM, or not passed on by all of them. */
     {op_mov_from_dr, CLASS_ALONE}, {op_mov_to_dr, CLASS_ALONE}, {op_xsetbv, CLASS_ALONE},
+    {op_sysret, CLASS_ALONE}, /* whether the trap flag counts before or after it depends on the processor */
     /* These see, store, load or clear the trap flag. */
-    {op_pushf, CLASS_UNTIL}, {op_popf, CLASS_UNTIL}, {op_iret, CLASS_UNTIL}, {op_syscall, CLASS_UNTIL},
-    {op_sysret, CLASS_UNTIL}, {op_sysenter, CLASS_UNTIL}, {op_sysexit, CLASS_UNTIL}, {op_int3, CLASS_UNTIL},
+    {op_popf, CLASS_UNTIL}, {op_iret, CLASS_UNTIL}, {op_syscall, CLASS_UNTIL}, {op_sysenter, CLASS_UNTIL}, {op_sysexit, CLASS_UNTIL}, {op_int3, CLASS_UNTIL},
     {op_int_i, CLASS_UNTIL}, {op_into, CLASS_UNTIL}, {op_int1, CLASS_UNTIL},
     /* Pointers to the last x87 instruction; components that are in their initial state. */
     {op_fxsave, CLASS_IMAGE}, {op_xsave, CLASS_IMAGE}, {op_xsaveopt, CLASS_IMAGE}, {op_xsavec, CLASS_IMAGE},
     {op_xsaves, CLASS_IMAGE}, {op_fnstenv, CLASS_IMAGE}, {op_fnsave, CLASS_IMAGE},
 };
 
-/* No debug step ends with these: the trap waits for the next instruction. */
+/* No debug step ends with these: the trap waits for the next instruction, after STI on some processors. */
 static bool shadows_traps(const struct insn *i)
 {
-    return (i->op == op_mov_to_sreg || i->op == op_pop_sreg) && i->reg == SEG_SS;
+    return i->op == op_sti || ((i->op == op_mov_to_sreg || i->op == op_pop_sreg) && i->reg == SEG_SS);
 }
 
 enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fetched *f)
@@ -130,6 +135,8 @@ enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fe
         return CLASS_PLAIN; /* it faults, or is no RAM */
     if (shadows_traps(&f->insn))
         return CLASS_ALONE;
+    if (f->insn.op == op_pushf)
+        return lockstep_is_user(s) ? CLASS_IMAGE : CLASS_UNTIL; /* a step in ring 3 is by the trap flag: kvm_step.c */
     for (unsigned i = 0; i < sizeof classes / sizeof classes[0]; i++) {
         if (f->insn.op == classes[i].op)
             return classes[i].class;

@@ -71,6 +71,7 @@ struct lockstep {
     void (*wrote)(void *opaque, gpa_t gpa, uint64_t len); /* the leader's own interest in that */
     void *wrote_opaque;
     bool must_sync; /* state was set from outside */
+    bool faulted;   /* the present instruction raised an exception */
     bool resumes;   /* the present instruction has begun before */
     bool accessed;  /* the present step reached a device */
     unsigned unchecked; /* instructions since the last comparison */
@@ -97,7 +98,9 @@ struct lockstep {
 /* lockstep_fetch.c: the instruction at the state's rip, and what kind it is. */
 void lockstep_fetch(const struct cpu_state *s, const struct gmem *gm, struct fetched *out);
 enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fetched *f);
+bool lockstep_translate(const struct cpu_state *s, const struct gmem *gm, uint64_t linear, gpa_t *out);
 uint64_t lockstep_linear_rip(const struct cpu_state *s);
+bool lockstep_is_user(const struct cpu_state *s);
 
 /* lockstep_compare.c. undefined: flags that are not compared. */
 bool lockstep_same(const struct cpu_state *leader, const struct cpu_state *follower, uint64_t undefined,

@@ -2,7 +2,8 @@
 //
 // Two copies of guest RAM. What the leader stores is told by its engine, and compared as bytes; what devices write is copied at the
 // next instruction boundary. Stores of the follower to other places show when all of RAM is looked at, now and then. A word of 4 or 8 bytes that
-// differs in bits 5 and 6 alone is taken for a page table entry: processors set accessed and dirty bits at moments of their own.
+// differs in bits 5 and 6 alone is taken for a page table entry: processors set accessed and dirty bits at moments of their own. So it is with the accessed bit of descriptors and RF in the
+// flags that an exception pushes, which emulated processors do not always set.
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +13,8 @@
 
 #define PAGE 0x1000u
 #define ACCESSED_DIRTY 0x60u
+#define DESCRIPTOR_ACCESSED 1u
+#define DESCRIPTOR_ACCESS_BYTE 5u
 
 void ranges_add(struct ranges *r, gpa_t gpa, uint64_t len)
 {
@@ -73,6 +76,26 @@ static bool differ_as_page_tables_may(const uint8_t *a, const uint8_t *b, uint64
     return true;
 }
 
+/* Present, code or data. */
+static bool differ_as_descriptors_may(uint8_t a, uint8_t b)
+{
+    return (a ^ b) == DESCRIPTOR_ACCESSED && (a & 0x90) == 0x90;
+}
+
+/* Is this the byte of RF in the flags that an exception has just pushed? Behind RIP and CS, perhaps an error code. */
+static bool is_pushed_rf(const struct lockstep *ls, gpa_t gpa)
+{
+    static const unsigned flags_at[] = {16, 24, 8, 12}; /* frames of 8 and 4 bytes a word */
+    const struct cpu_state *s = &ls->after;
+    for (unsigned i = 0; ls->faulted && i < ARRAY_LEN(flags_at); i++) {
+        gpa_t pa;
+        uint64_t base = s->efer & EFER_LMA ? 0 : s->seg[SEG_SS].base;
+        if (lockstep_translate(s, ls->a->gmem, base + s->gpr[RSP] + flags_at[i] + 2, &pa) && pa == gpa)
+            return true;
+    }
+    return false;
+}
+
 static bool overlaps_later(const struct lockstep *ls, const struct range *r, unsigned last)
 {
     for (unsigned i = last; i < ls->stored.n; i++) {
@@ -88,6 +111,10 @@ static bool same_range(struct lockstep *ls, gpa_t gpa, uint64_t len)
     const uint8_t *a = gmem_ptr(ls->a->gmem, gpa, len), *b = gmem_ptr(&ls->ram, gpa, len);
     if (!a || !b || !memcmp(a, b, len))
         return true;
+    if (len == 1 && gpa % 8 == DESCRIPTOR_ACCESS_BYTE && differ_as_descriptors_may(*a, *b)) {
+        copy_range(ls, gpa, len);
+        return true;
+    }
     if ((len == 4 || len == 8) && differ_as_page_tables_may(a, b, len)) {
         copy_range(ls, gpa, len);
         return true;
@@ -95,6 +122,10 @@ static bool same_range(struct lockstep *ls, gpa_t gpa, uint64_t len)
     uint64_t i = 0;
     while (a[i] == b[i])
         i++;
+    if ((a[i] ^ b[i]) == 1 && is_pushed_rf(ls, gpa + i)) {
+        copy_range(ls, gpa + i, 1);
+        return same_range(ls, gpa, len);
+    }
     char bytes[2][3 * 8 + 1] = {"", ""};
     for (uint64_t n = 0; n < 8 && i + n < len; n++) {
         snprintf(bytes[0] + 3 * n, 4, " %02x", a[i + n]);
