@@ -88,11 +88,6 @@ static bool is_plain_branch(x86_op *op)
     return false;
 }
 
-/* String instructions with a repeat prefix stay at their own rip between steps, so they end a block too. */
-static bool ends_block(const struct insn *i)
-{
-    return i->flags & (INSN_ENDS_BLOCK | INSN_REP | INSN_REPNE);
-}
 
 static unsigned decode_run(struct slot *slots, enum x86_mode mode, const uint8_t *code, unsigned avail, unsigned *bytes)
 {
@@ -103,7 +98,7 @@ static unsigned decode_run(struct slot *slots, enum x86_mode mode, const uint8_t
         if (!len)
             break;
         at += len;
-        if (ends_block(&slots[n++].insn))
+        if (!fast_goes_on(&slots[n++].insn, mode))
             break;
     }
     *bytes = at;
@@ -137,7 +132,8 @@ static void register_block(struct icache *ic, struct block *b, bool *new_page)
 struct block *icache_make(struct icache *ic, gpa_t pa, enum x86_mode mode, const uint8_t *code,
                           unsigned avail, bool *new_page)
 {
-    size_t worst = sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct slot) + sizeof(struct code_page) + 64;
+    size_t worst = sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * (sizeof(struct slot) + sizeof(struct exit)) +
+                   sizeof(struct code_page) + 64;
     if (ic->used + worst > ic->arena_size)
         icache_flush(ic);
     struct block *b = (struct block *)(void *)(ic->arena + ic->used);
@@ -145,17 +141,16 @@ struct block *icache_make(struct icache *ic, gpa_t pa, enum x86_mode mode, const
     unsigned n = decode_run(b->slots, mode, code, avail, &bytes);
     if (!n)
         return NULL;
-    memset(b->next, 0, sizeof b->next);
     b->pa = pa;
     b->mode = (uint8_t)mode;
     b->n = (uint16_t)n;
+    b->need = n;
     b->bytes = (uint16_t)bytes;
     const struct insn *last = &b->slots[n - 1].insn;
-    b->one_way = last->op != op_ret && last->op != op_ret_i;
-    b->plain_end = !ends_block(last) || is_plain_branch(last->op) ||
+    b->plain_end = !insn_ends_block(last) || is_plain_branch(last->op) ||
                    !(last->flags & INSN_ENDS_BLOCK); /* a repeated string instruction */
-    fast_choose(b->slots, n, mode, ends_block(last));
-    arena_take(ic, sizeof *b + (n + 1) * sizeof b->slots[0]);
+    unsigned exits = fast_choose(b->slots, n, mode, pa % PAGE);
+    arena_take(ic, sizeof *b + (n + 1) * sizeof b->slots[0] + exits * sizeof(struct exit));
     register_block(ic, b, new_page);
     ic->translations++;
     return b;
@@ -183,6 +178,7 @@ static void kill_block(struct icache *ic, struct block *b)
     b->pa = ~0ull;
     for (unsigned i = 0; i < b->n; i++)
         b->slots[i].run = ic->leave;
+    b->need = BLOCK_DEAD;
     ic->invalidations++;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Decoded blocks: straight runs of instructions, found by the physical address and the mode they were decoded in, so that address spaces share
-// them. A block never crosses a page and ends with an instruction that branches or changes what later bytes mean. Blocks lie
+// them. A block never crosses a page and ends with an instruction that branches or changes what later bytes mean; forward branches on
+// condition stand in the middle too. Behind the instructions lie the block's exits: where each branch led last time. Blocks lie
 // in one arena that is emptied as a whole; a block whose bytes were written is dead: out of the tables, its handlers replaced
 // by one that leaves the block, its memory valid until the arena is emptied.
 // Thread: the engine's own.
@@ -18,26 +19,18 @@
 
 #define BLOCK_MAX_INSNS 64
 
-struct block;
-
-/* Where a linear address led last time: true while key (the engine's: vCPU, context, mode, generation) is the same. */
-struct target {
-    gva_t va;
-    uint64_t key;
-    struct block *block;
-};
-
 struct block {
-    struct target next[2]; /* behind the block, and elsewhere */
     struct block *hash_next, *page_next;
     gpa_t pa;
-    uint8_t mode;
-    bool one_way;   /* it has not many successors, as a return has: `next` is worth a look */
-    bool plain_end; /* ends in a near branch, or just ends: no mode, flag or shadow can have changed */
+    uint32_t need;  /* how many instructions may run when it is entered from another block: n, or too many when it is dead */
     uint16_t n;     /* instructions, at least 1 */
     uint16_t bytes; /* of code */
-    struct slot slots[]; /* n, and the one of fast_end */
+    uint8_t mode;
+    bool plain_end; /* ends in a near branch, or just ends: no mode, flag or shadow can have changed */
+    struct slot slots[]; /* n, the one of fast_end, and the exits */
 };
+
+#define BLOCK_DEAD 0x7fffffff
 
 #define ICACHE_HASH_BITS 16
 

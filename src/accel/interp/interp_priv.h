@@ -19,6 +19,7 @@
 enum { ATT_IRQ = 1, ATT_KICK = 2, ATT_DMA = 4, ATT_NMI = 8, ATT_INIT = 16, ATT_SIPI = 32, ATT_YIELD = 64 };
 
 #define TARGET_CACHE_BITS 12
+#define FETCHED_BITS 12
 #define DMA_QUEUE 256
 
 struct interp_cpu {
@@ -29,9 +30,16 @@ struct interp_cpu {
     struct block *running;      /* for a fault: how many of its instructions ran? */
     const struct slot *at;      /* the one that runs, when it can fault (fast.c) */
     atomic_uint sipi_vector;
-    uint64_t key;               /* of targets now; only what ends a block otherwise than plainly changes it */
-    struct target targets[1u << TARGET_CACHE_BITS]; /* their blocks, if any, are in the cache */
+    uint64_t chain_end;         /* of icount: no block may be entered from another one that would lead beyond */
+    struct exit *exit;          /* the block was left here for next_rip, and `to` is not what it ought to be */
+    uint64_t key;               /* of exits now; only what ends a block otherwise than plainly changes it; never 0 */
+    struct exit targets[1u << TARGET_CACHE_BITS]; /* of returns and indirect branches; their blocks are in the cache */
 };
+
+static inline struct exit *interp_target_at(struct interp_cpu *c, gva_t va)
+{
+    return &c->targets[(va ^ va >> TARGET_CACHE_BITS) & ((1u << TARGET_CACHE_BITS) - 1)];
+}
 
 struct interp {
     struct accel *a;
