@@ -58,7 +58,7 @@ static struct block *decode_block(struct interp_cpu *c, gpa_t pa, const uint8_t 
     struct interp *in = c->in;
     bool new_page = false;
     uint64_t flushes = in->icache.flushes;
-    struct block *b = icache_make(&in->icache, pa, c->cpu.mode, code, avail, &new_page);
+    struct block *b = icache_make(&in->icache, pa, c->cpu.mode, code, avail, c->cpu.icount, &new_page);
     if (in->icache.flushes != flushes)
         interp_forget_targets(in);
     if (b && new_page)
@@ -86,6 +86,8 @@ static struct block *find_block(struct interp_cpu *c, gva_t va)
     if (!b || !within_limit(cpu, cpu->next_rip, b))
         return NULL;
     *t = (struct exit){b, va, c->key};
+    unsigned h = interp_fetched_hash(va);
+    c->in->fetched[h / 64] |= 1ull << h % 64;
     return b;
 }
 

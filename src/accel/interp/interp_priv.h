@@ -36,6 +36,11 @@ struct interp_cpu {
     struct exit targets[1u << TARGET_CACHE_BITS]; /* of returns and indirect branches; their blocks are in the cache */
 };
 
+static inline unsigned interp_fetched_hash(gva_t va)
+{
+    return (unsigned)(va >> 12 ^ va >> (12 + FETCHED_BITS)) & ((1u << FETCHED_BITS) - 1);
+}
+
 static inline struct exit *interp_target_at(struct interp_cpu *c, gva_t va)
 {
     return &c->targets[(va ^ va >> TARGET_CACHE_BITS) & ((1u << TARGET_CACHE_BITS) - 1)];
@@ -48,7 +53,8 @@ struct interp {
     unsigned ncpus, turn;
     struct interp_cpu *current;
     struct icache icache;
-    uint64_t mapping_generation; /* in targets' keys */
+    uint64_t mapping_generation; /* in the keys of exits */
+    uint64_t fetched[(1u << FETCHED_BITS) / 64]; /* a hashed set that says "maybe": pages that exits of this generation lead to */
     struct intc *intc;
 
     pthread_mutex_t sleep_lock; /* a leaf */
