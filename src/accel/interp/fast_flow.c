@@ -18,7 +18,9 @@ ALWAYS_INLINE void enter(struct x86_cpu *cpu, const struct slot *s, struct block
         __builtin_expect(!atomic_load_explicit(&cpu->attention, memory_order_relaxed), 1)) {
         cpu->gpr[REG_BLOCK] = rip;
         c->running = to;
-        to->slots[0].run(cpu, to->slots);
+        const struct slot *first = to->slots;
+        __asm__("" : "+r"(first));
+        first->run(cpu, first);
         return;
     }
     cpu->next_rip = rip;
@@ -50,24 +52,23 @@ ALWAYS_INLINE void leave_near(struct x86_cpu *cpu, const struct slot *s)
     enter(cpu, s, e->to, exit_target(cpu, s), e);
 }
 
-ALWAYS_INLINE void leave_far(struct x86_cpu *cpu, const struct slot *s)
+ALWAYS_INLINE bool holds(const struct x86_cpu *cpu, const struct exit *e, uint64_t rip)
+{
+    return __builtin_expect(e->va == rip && e->key == ((const struct interp_cpu *)cpu)->key, 1);
+}
+
+/* What an exit was filled with is canonical. False: the operation function has to see to it. */
+ALWAYS_INLINE bool leave_far(struct x86_cpu *cpu, const struct slot *s)
 {
     struct exit *e = exit_of(s);
     uint64_t rip = exit_target(cpu, s);
-    if (__builtin_expect(e->va == rip && e->key == ((struct interp_cpu *)cpu)->key, 1))
+    if (holds(cpu, e, rip))
         enter(cpu, s, e->to, rip, e);
-    else
+    else if (x86_canonical(rip))
         look_up(cpu, s, rip, e);
-}
-
-ALWAYS_INLINE void leave_indirect(struct x86_cpu *cpu, const struct slot *s, uint64_t rip)
-{
-    struct interp_cpu *c = (struct interp_cpu *)cpu;
-    const struct exit *t = interp_target_at(c, rip);
-    if (__builtin_expect(t->va == rip && t->key == c->key, 1))
-        enter(cpu, s, t->to, rip, NULL);
     else
-        look_up(cpu, s, rip, NULL);
+        return false;
+    return true;
 }
 
 void fast_end_near(struct x86_cpu *cpu, const struct slot *s)
@@ -77,7 +78,8 @@ void fast_end_near(struct x86_cpu *cpu, const struct slot *s)
 
 void fast_end_far(struct x86_cpu *cpu, const struct slot *s)
 {
-    leave_far(cpu, s);
+    if (!leave_far(cpu, s))
+        look_up(cpu, s, exit_target(cpu, s), NULL);
 }
 
 /* --- JMP, CALL, RET --- */
@@ -100,9 +102,7 @@ static void fast_jmp_near(struct x86_cpu *cpu, const struct slot *s)
 
 static void fast_jmp_far(struct x86_cpu *cpu, const struct slot *s)
 {
-    if (__builtin_expect(x86_canonical(exit_target(cpu, s)), 1))
-        leave_far(cpu, s);
-    else
+    if (__builtin_expect(!leave_far(cpu, s), 0))
         fast_call_last(cpu, s);
 }
 
@@ -116,21 +116,42 @@ static void fast_call_near(struct x86_cpu *cpu, const struct slot *s)
 
 static void fast_call_far(struct x86_cpu *cpu, const struct slot *s)
 {
-    if (__builtin_expect(x86_canonical(exit_target(cpu, s)) && push_return(cpu, &s->insn), 1))
-        leave_far(cpu, s);
-    else
+    struct exit *e = exit_of(s);
+    uint64_t rip = exit_target(cpu, s);
+    if (holds(cpu, e, rip)) {
+        if (__builtin_expect(push_return(cpu, &s->insn), 1))
+            enter(cpu, s, e->to, rip, e);
+        else
+            fast_call_last(cpu, s);
+    } else if (x86_canonical(rip) && push_return(cpu, &s->insn)) {
+        look_up(cpu, s, rip, e);
+    } else {
         fast_call_last(cpu, s);
+    }
 }
 
-#define INDIRECT(name, form, good)                                                                 \
+/* `commit` is done, if it can be, when the target is known to be good; it says whether it was. */
+#define LEAVE_INDIRECT(cpu, s, rip, commit)                                                        \
+    do {                                                                                           \
+        const struct exit *t_ = interp_target_at((struct interp_cpu *)cpu, rip);                   \
+        bool known_ = holds(cpu, t_, rip);                                                         \
+        if (__builtin_expect(!(known_ || x86_canonical(rip)) || !(commit), 0))                     \
+            fast_call_last(cpu, s);                                                                \
+        else if (known_)                                                                           \
+            enter(cpu, s, t_->to, rip, NULL);                                                      \
+        else                                                                                       \
+            look_up(cpu, s, rip, NULL);                                                            \
+    } while (0)
+
+#define INDIRECT(name, form, commit)                                                               \
     static void fast_##name##_8_##form(struct x86_cpu *cpu, const struct slot *s)                  \
     {                                                                                              \
         const struct insn *i = &s->insn;                                                           \
         uint64_t target;                                                                           \
-        if (__builtin_expect(fast_rm_read(cpu, i, 8, form, &target) && x86_canonical(target) && (good), 1)) \
-            leave_indirect(cpu, s, target);                                                        \
-        else                                                                                       \
+        if (__builtin_expect(!fast_rm_read(cpu, i, 8, form, &target), 0))                          \
             fast_call_last(cpu, s);                                                                \
+        else                                                                                       \
+            LEAVE_INDIRECT(cpu, s, target, commit);                                                \
     }
 
 INDIRECT(jmp_m, FORM_REG, true)
@@ -143,16 +164,13 @@ INDIRECT(call_m, FORM_INDEX, push_return(cpu, i))
 static void fast_ret(struct x86_cpu *cpu, const struct slot *s)
 {
     uint8_t *host;
-    uint64_t target;
-    if (__builtin_expect(fast_readable(cpu, cpu->gpr[RSP], 8, &host), 1)) {
-        target = fast_load(host, 8);
-        if (__builtin_expect(x86_canonical(target), 1)) {
-            cpu->gpr[RSP] += 8;
-            leave_indirect(cpu, s, target);
-            return;
-        }
+    gva_t sp = cpu->gpr[RSP];
+    if (__builtin_expect(!fast_readable(cpu, sp, 8, &host), 0)) {
+        fast_call_last(cpu, s);
+        return;
     }
-    fast_call_last(cpu, s);
+    uint64_t target = fast_load(host, 8);
+    LEAVE_INDIRECT(cpu, s, target, (cpu->gpr[RSP] = sp + 8, true));
 }
 
 #define FLOW_FORM(name, form) [form] = {[3] = fast_##name##_8_##form}
@@ -185,9 +203,7 @@ const unsigned fast_flow_nrows = ARRAY_LEN(fast_flow_rows);
     {                                                                                              \
         if (!flags_cond(cpu, cc))                                                                  \
             fast_next(cpu, s);                                                                     \
-        else if (__builtin_expect(x86_canonical(exit_target(cpu, s)), 1))                          \
-            leave_far(cpu, s);                                                                     \
-        else                                                                                       \
+        else if (__builtin_expect(!leave_far(cpu, s), 0))                                          \
             fast_call_last(cpu, s);                                                                \
     }                                                                                              \
     static void fast_setcc_##cc(struct x86_cpu *cpu, const struct slot *s)                         \

@@ -58,7 +58,9 @@ fast_handler fast_end_near, fast_end_far;
 
 ALWAYS_INLINE void fast_next(struct x86_cpu *cpu, const struct slot *s)
 {
-    s[1].run(cpu, s + 1);
+    s++;
+    __asm__("" : "+r"(s)); /* one register for s, and an indirect jump through it */
+    s->run(cpu, s);
 }
 
 ALWAYS_INLINE uint64_t fast_rip(const struct x86_cpu *cpu, const struct insn *i)
