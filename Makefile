@@ -176,7 +176,8 @@ bench: minivmm guests
 	@tests/bench/memory.sh qemu-system-x86_64 -accel kvm -M microvm -m 512 -nodefaults -display none -serial stdio \
 	    -kernel $(GB)/hello_protected.img
 	@tests/bench/boot.sh
-	@tests/bench/interp.sh 3
+	@tests/bench/interp.sh 5
+	@tests/bench/idle.sh
 
 # --- fuzzers: build/fuzz/<name>_fuzz, clang's libFuzzer with the address and undefined-behaviour sanitizers ---
 FUZZ_TO ?= $(B)/fuzz

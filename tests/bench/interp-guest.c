@@ -2,22 +2,33 @@
 //
 // /init of tests/bench/interp.sh: rows of work for a software CPU, one after the other, each a fixed number of units. Every row says when
 // it begins and ends, on COM1 by port, so that the host can look at its own clock; the checksum at the end tells that all CPUs computed the
-// same. Ends the machine through isa-debug-exit. Arguments (behind -- on the kernel's command line) are the rows to run. On a host it just
-// runs, and writes to standard output.
+// same, and the time stamp counter's ticks are instructions where the machine counts so. Ends the machine through isa-debug-exit.
+// Arguments (behind -- on the kernel's command line) are the rows to run. On a host it just runs, and writes to standard output.
 #include <emmintrin.h>
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #define NOINLINE __attribute__((noinline))
 #define COM1 0x3f8
+#define LSR 5
+#define LSR_EMPTY 0x20
 #define DEBUG_EXIT 0xf4
+#define SETTLE_US 30000 /* idle, while the host reads its clock */
 
 static uint64_t random_state = 1;
 
@@ -27,7 +38,7 @@ static uint32_t next_random(void)
     return (uint32_t)(random_state >> 32);
 }
 
-static uint8_t buffer[1 << 20], buffer2[1 << 20];
+static uint8_t buffer[1 << 20] __attribute__((aligned(64))), buffer2[1 << 20] __attribute__((aligned(64)));
 
 /* --- integers --- */
 
@@ -213,7 +224,157 @@ static uint64_t row_adc(unsigned units)
     return a[0] ^ a[1] ^ a[2] ^ a[3];
 }
 
-/* --- vectors, strings --- */
+struct node {
+    struct node *left, *right;
+    uint64_t value;
+};
+
+static struct node *grow(unsigned depth)
+{
+    struct node *n = malloc(sizeof *n);
+    n->value = next_random();
+    n->left = depth ? grow(depth - 1) : NULL;
+    n->right = depth ? grow(depth - 1) : NULL;
+    return n;
+}
+
+static uint64_t fell(struct node *n)
+{
+    if (!n)
+        return 0;
+    uint64_t sum = n->value + fell(n->left) + fell(n->right);
+    free(n);
+    return sum;
+}
+
+static uint64_t row_tree(unsigned units)
+{
+    uint64_t sum = 0;
+    for (unsigned u = 0; u < units; u++)
+        sum += fell(grow(9));
+    return sum;
+}
+
+/* A ring through all cells in an order of chance. */
+static void **ring(uint8_t *memory, unsigned cells, unsigned stride)
+{
+    unsigned *order = malloc(cells * sizeof order[0]);
+    for (unsigned n = 0; n < cells; n++)
+        order[n] = n;
+    for (unsigned n = cells - 1; n > 0; n--) {
+        unsigned other = next_random() % n, t = order[n];
+        order[n] = order[other];
+        order[other] = t;
+    }
+    for (unsigned n = 0; n < cells; n++) {
+        unsigned to = order[(n + 1) % cells];
+        *(void **)(memory + (size_t)order[n] * stride) = memory + (size_t)to * stride;
+    }
+    free(order);
+    return (void **)memory;
+}
+
+static uint64_t chase(void **p, unsigned units)
+{
+    void **start = p;
+    for (unsigned u = 0; u < units * 1000; u++)
+        p = *p;
+    return (uint64_t)((uint8_t *)p - (uint8_t *)start);
+}
+
+static uint64_t row_chase(unsigned units)
+{
+    return chase(ring(buffer2, 256, 64), units);
+}
+
+static void **page_ring; /* a cell in each of 8192 pages */
+
+static void make_page_ring(void)
+{
+    size_t stride = 4160, bytes = 8192 * stride;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    madvise(memory, bytes, MADV_DONTFORK); /* other rows fork */
+    page_ring = ring(memory, 8192, (unsigned)stride);
+}
+
+static uint64_t row_chase_pages(unsigned units)
+{
+    return chase(page_ring, units);
+}
+
+/* --- code that changes --- */
+
+static uint64_t row_rewrite(unsigned units)
+{
+    uint64_t sum = 0;
+    uint8_t *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (uint32_t u = 0; u < units; u++) {
+        code[0] = 0xb8; /* mov $u,%eax; ret */
+        memcpy(code + 1, &u, 4);
+        code[5] = 0xc3;
+        __asm__ volatile("" : : : "memory");
+        sum += ((uint32_t(*)(void))(uintptr_t)code)();
+    }
+    munmap(code, 4096);
+    return sum;
+}
+
+/* --- vectors, floating point, strings --- */
+
+static uint64_t row_sse_copy(unsigned units)
+{
+    for (unsigned u = 0; u < units; u++) {
+        for (unsigned n = 0; n < 131072; n += 64) {
+            for (unsigned k = 0; k < 64; k += 16)
+                _mm_store_si128((__m128i *)(void *)(buffer2 + n + k), _mm_load_si128((__m128i *)(void *)(buffer + n + k)));
+            __asm__ volatile("" : : : "memory");
+        }
+        buffer[u & 4095]++;
+    }
+    return buffer2[100];
+}
+
+static uint64_t row_nbody(unsigned units)
+{
+    double at[5][3], speed[5][3] = {{0}}, mass[5];
+    for (unsigned n = 0; n < 5; n++) {
+        mass[n] = 1 + n;
+        for (unsigned k = 0; k < 3; k++)
+            at[n][k] = n * 3 + k * k + 1;
+    }
+    for (unsigned u = 0; u < units * 100; u++) {
+        for (unsigned i = 0; i < 5; i++) {
+            for (unsigned j = i + 1; j < 5; j++) {
+                double d[3], square = 0.01;
+                for (unsigned k = 0; k < 3; k++) {
+                    d[k] = at[i][k] - at[j][k];
+                    square += d[k] * d[k];
+                }
+                double pull = 0.001 / (square * sqrt(square));
+                for (unsigned k = 0; k < 3; k++) {
+                    speed[i][k] -= d[k] * mass[j] * pull;
+                    speed[j][k] += d[k] * mass[i] * pull;
+                }
+            }
+        }
+        for (unsigned i = 0; i < 5; i++)
+            for (unsigned k = 0; k < 3; k++)
+                at[i][k] += speed[i][k] * 0.001;
+    }
+    uint64_t bits;
+    memcpy(&bits, &at[2][1], 8);
+    return bits;
+}
+
+static uint64_t row_x87(unsigned units)
+{
+    long double sum = 0, x = 1;
+    for (unsigned u = 0; u < units * 1000; u++) {
+        x += 1;
+        sum += 1 / (x * x) - x * 0.0000001L;
+    }
+    return (uint64_t)(sum * 1000000);
+}
 
 static uint64_t row_matmul(unsigned units)
 {
@@ -295,6 +456,159 @@ static uint64_t row_fork(unsigned units)
     return sum;
 }
 
+static uint64_t row_zero(unsigned units)
+{
+    uint64_t sum = 0;
+    int fd = open("/dev/zero", O_RDONLY);
+    for (unsigned u = 0; u < units; u++)
+        sum += (uint64_t)read(fd, buffer2, 4096);
+    close(fd);
+    return sum;
+}
+
+static uint64_t row_clock(unsigned units)
+{
+    struct timespec now, before = {0};
+    uint64_t bad = 0;
+    for (unsigned u = 0; u < units; u++) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        bad += now.tv_sec < before.tv_sec;
+        before = now;
+    }
+    return bad;
+}
+
+static uint64_t row_mprotect(unsigned units)
+{
+    volatile uint8_t *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (unsigned u = 0; u < units; u++) {
+        *p = (uint8_t)u;
+        mprotect((void *)p, 4096, PROT_READ);
+        mprotect((void *)p, 4096, PROT_READ | PROT_WRITE);
+    }
+    uint64_t v = *p;
+    munmap((void *)p, 4096);
+    return v;
+}
+
+static sigjmp_buf landing;
+static volatile uint64_t signals;
+
+static void on_fault(int signal)
+{
+    (void)signal;
+    signals++;
+    siglongjmp(landing, 1);
+}
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    signals++;
+}
+
+static uint64_t row_segv(unsigned units)
+{
+    volatile uint8_t *p = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    signal(SIGSEGV, on_fault);
+    signals = 0;
+    for (volatile unsigned u = 0; u < units; u++) {
+        if (!sigsetjmp(landing, 1))
+            *p = 1;
+    }
+    signal(SIGSEGV, SIG_DFL);
+    munmap((void *)p, 4096);
+    return signals;
+}
+
+static uint64_t row_kill(unsigned units)
+{
+    signal(SIGUSR1, on_signal);
+    signals = 0;
+    for (unsigned u = 0; u < units; u++)
+        kill(getpid(), SIGUSR1);
+    return signals;
+}
+
+static uint64_t row_pipe(unsigned units)
+{
+    int there[2], back[2];
+    char c = 1;
+    uint64_t sum = 0;
+    if (pipe(there) || pipe(back))
+        return 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(there[1]);
+        while (read(there[0], &c, 1) == 1)
+            if (write(back[1], &c, 1) != 1)
+                break;
+        _exit(0);
+    }
+    for (unsigned u = 0; u < units; u++) {
+        if (write(there[1], &c, 1) != 1 || read(back[0], &c, 1) != 1)
+            break;
+        sum += (uint64_t)c;
+    }
+    for (unsigned n = 0; n < 2; n++)
+        close(there[n]), close(back[n]);
+    waitpid(pid, NULL, 0);
+    return sum;
+}
+
+/* --- other programs --- */
+
+static const char *self;
+
+static uint64_t spawn(const char *path, const char *const argv[])
+{
+    int status = 1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execv(path, (char *const *)(uintptr_t)argv);
+        _exit(99);
+    }
+    waitpid(pid, &status, 0);
+    return (uint64_t)WEXITSTATUS(status);
+}
+
+static uint64_t row_exec(unsigned units)
+{
+    uint64_t sum = 0;
+    for (unsigned u = 0; u < units; u++)
+        sum += spawn(self, (const char *const[]){self, "=exit", NULL});
+    return sum;
+}
+
+static uint64_t shell(unsigned units, const char *script)
+{
+    uint64_t sum = 0;
+    for (unsigned u = 0; u < units; u++)
+        sum += spawn("/bin/busybox", (const char *const[]){"ash", "-c", script, NULL});
+    return sum;
+}
+
+static uint64_t row_ash(unsigned units)
+{
+    return shell(units, "i=0; while [ $i -lt 1000 ]; do i=$((i + 1)); done; exit 7");
+}
+
+static uint64_t row_ash_exec(unsigned units)
+{
+    return shell(units, "for i in 0 1 2 3 4 5 6 7 8 9; do /bin/busybox false; done; exit 7");
+}
+
+static uint64_t row_gzip(unsigned units)
+{
+    int fd = open("/tmp/data", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    for (unsigned n = 0; n < 65536; n++)
+        buffer2[n] = "etaoin shrdlu..."[buffer[n] & 15];
+    if (write(fd, buffer2, 65536) != 65536)
+        return 0;
+    close(fd);
+    return shell(units, "gzip -c </tmp/data | gunzip -c | md5sum >/tmp/sum; exit 7");
+}
+
 /* --- running rows --- */
 
 static const struct row {
@@ -318,6 +632,23 @@ static const struct row {
     {"getppid", row_getppid, 200000, "call"},
     {"faults", row_faults, 100, "256 pages"},
     {"fork", row_fork, 300, "fork, exit, wait"},
+    {"tree", row_tree, 50, "1023 nodes"},
+    {"chase", row_chase, 6000, "1000 loads"},
+    {"chase-8192", row_chase_pages, 4000, "1000 pages"},
+    {"sse-copy", row_sse_copy, 200, "128 KiB"},
+    {"nbody", row_nbody, 100, "100 steps"},
+    {"x87", row_x87, 400, "1000 sums"},
+    {"rewrite", row_rewrite, 20000, "write, call"},
+    {"zero", row_zero, 20000, "4 KiB"},
+    {"clock", row_clock, 100000, "clock_gettime"},
+    {"mprotect", row_mprotect, 5000, "2, store"},
+    {"segv", row_segv, 2000, "SIGSEGV"},
+    {"kill", row_kill, 10000, "SIGUSR1"},
+    {"pipe", row_pipe, 2000, "round trip"},
+    {"exec", row_exec, 60, "fork, exec, wait"},
+    {"ash", row_ash, 3, "ash, 1000 rounds"},
+    {"ash-exec", row_ash_exec, 5, "10 programs"},
+    {"gzip", row_gzip, 3, "64 KiB and back"},
 };
 
 static int on_host;
@@ -328,8 +659,11 @@ static void say(const char *line)
         fputs(line, stdout);
         return;
     }
-    for (; *line; line++)
+    for (; *line; line++) {
+        while (!(inb(COM1 + LSR) & LSR_EMPTY))
+            ;
         outb((unsigned char)*line, COM1);
+    }
 }
 
 static int wanted(const char *name, char **names)
@@ -343,28 +677,62 @@ static int wanted(const char *name, char **names)
     return 0;
 }
 
-int main(int argc, char **argv)
+/* What the rows need that an initramfs without /dev has not. */
+static void prepare(void)
 {
-    (void)argc;
-    char line[200];
-    on_host = getpid() != 1;
-    if (!on_host && iopl(3))
-        return 1;
+    mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3));
+    mknod("/dev/zero", S_IFCHR | 0666, makedev(1, 5));
+    while (open("/dev/null", O_RDWR) < 2)
+        ;
+}
+
+static void fill_memory(void)
+{
     for (unsigned n = 0; n < sizeof buffer; n++)
         buffer[n] = (uint8_t)next_random();
     memset(buffer2, 1, sizeof buffer2);
+    make_page_ring();
+}
+
+static void run_row(const struct row *row)
+{
+    char line[200];
+    snprintf(line, sizeof line, "begin %s\n", row->name);
+    say(line);
+    usleep(SETTLE_US);
+    uint64_t ticks = __rdtsc();
+    uint64_t check = row->run(row->units);
+    ticks = __rdtsc() - ticks;
+    snprintf(line, sizeof line, "end %s %u %llx %llu %s\n", row->name, row->units, (unsigned long long)check,
+             (unsigned long long)ticks, row->unit);
+    say(line);
+    usleep(SETTLE_US);
+}
+
+int main(int argc, char **argv)
+{
+    self = argv[0];
+    if (argc > 1 && !strcmp(argv[1], "=exit"))
+        return 5;
+    char line[200];
+    on_host = getpid() != 1;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (!on_host && iopl(3))
+        return 1;
+    snprintf(line, sizeof line, "up - %llu\n", (unsigned long long)__rdtsc());
+    say(line);
+    usleep(SETTLE_US);
+    if (!on_host)
+        prepare();
+    fill_memory();
     for (unsigned r = 0; r < sizeof rows / sizeof rows[0]; r++) {
-        if (!wanted(rows[r].name, argv + 1))
-            continue;
-        snprintf(line, sizeof line, "begin %s\n", rows[r].name);
-        say(line);
-        uint64_t check = rows[r].run(rows[r].units);
-        snprintf(line, sizeof line, "end %s %u %llx %s\n", rows[r].name, rows[r].units, (unsigned long long)check, rows[r].unit);
-        say(line);
+        if (wanted(rows[r].name, argv + 1))
+            run_row(&rows[r]);
     }
+    say("done\n");
     if (on_host)
         return 0;
-    usleep(200000); /* the host still looks at its clock */
+    usleep(SETTLE_US);
     outb(0, DEBUG_EXIT);
     for (;;)
         pause();

@@ -48,6 +48,7 @@ static void setup(void)
     memset(c, 0, sizeof *c);
     memcpy(&c->cpu, &rig->cpu, sizeof rig->cpu);
     c->cpu.seg_base[SEG_FS] = 0x1000;
+    c->key = 1; /* no exit has it */
     window = gmem_ptr(&rig->gm, RIG_DATA, WINDOW);
 }
 
@@ -119,21 +120,21 @@ static void random_state_of(struct x86_cpu *cpu)
     cpu->next_rip = cpu->rip = RIG_CODE;
 }
 
-/* Slots with instructions that have handlers; how many. */
-static unsigned random_block(struct slot *slots, bool *branches)
+/* Slots with instructions that have handlers; how many. Branches on condition may stand in the middle. */
+static unsigned random_block(struct slot *slots)
 {
     unsigned want = 1 + rnd(MOST - 1), n = 0;
-    *branches = rnd(2);
+    bool branches = rnd(2);
     while (n < want) {
         uint8_t b[16];
         struct slot *s = &slots[n];
-        bool end = *branches && n == want - 1;
-        random_bytes(b, end);
-        if (!x86_decode(&s->insn, b, 15, X86_MODE64) || !!(s->insn.flags & INSN_ENDS_BLOCK) != end ||
-            s->insn.flags & (INSN_REP | INSN_REPNE))
+        bool last = branches && n == want - 1, middle = n < want - 1 && rnd(6) == 0;
+        random_bytes(b, last || middle);
+        if (!x86_decode(&s->insn, b, 15, X86_MODE64) || !!(s->insn.flags & INSN_ENDS_BLOCK) != (last || middle) ||
+            s->insn.flags & (INSN_REP | INSN_REPNE) || (middle && !fast_goes_on(&s->insn, X86_MODE64)))
             continue;
-        struct slot alone[2] = {*s};
-        fast_choose(alone, 1, X86_MODE64, end);
+        struct slot alone[3] = {*s};
+        fast_choose(alone, 1, X86_MODE64, RIG_CODE % 4096);
         if (alone[0].run == fast_call || alone[0].run == fast_call_last)
             continue;
         n++;
@@ -143,8 +144,13 @@ static unsigned random_block(struct slot *slots, bool *branches)
 
 /* --- both ways --- */
 
+static struct block *block_of(const struct slot *slots)
+{
+    return (struct block *)((uintptr_t)slots - offsetof(struct block, slots));
+}
+
 struct result {
-    uint64_t gpr[16], next_rip, rip;
+    uint64_t gpr[16], next_rip, rip, count;
     uint32_t flags;
     int vector;
     uint64_t error, cr2;
@@ -153,7 +159,7 @@ struct result {
 static struct result result_now(bool fault)
 {
     struct x86_cpu *cpu = &c->cpu;
-    struct result r = {.flags = flags_get(cpu), .vector = -1};
+    struct result r = {.flags = flags_get(cpu), .vector = -1, .count = fault ? 0 : cpu->icount};
     memcpy(r.gpr, cpu->gpr, sizeof r.gpr);
     r.next_rip = cpu->next_rip;
     if (fault) {
@@ -175,13 +181,18 @@ static struct result run_ops(const struct slot *slots, unsigned n)
         cpu->next_rip += slots[k].insn.len;
         cpu->gpr[REG_RIP] = cpu->next_rip;
         slots[k].insn.op(cpu, &slots[k].insn);
+        cpu->icount++;
+        if (cpu->next_rip != cpu->gpr[REG_RIP])
+            break; /* a branch that was taken */
     }
     return result_now(false);
 }
 
+/* In a block of its own; no exit leads anywhere, so it comes back at the first branch that is taken. */
 static struct result run_handlers(const struct slot *slots)
 {
     struct x86_cpu *cpu = &c->cpu;
+    c->running = block_of(slots);
     if (setjmp(cpu->fault_landing))
         return result_now(true);
     cpu->gpr[REG_BLOCK] = cpu->next_rip;
@@ -200,25 +211,27 @@ static void say_block(const struct slot *slots, unsigned n, const struct result 
         if (want->gpr[r] != got->gpr[r])
             printf("gpr %u: %llx, not %llx\n", r, (unsigned long long)got->gpr[r], (unsigned long long)want->gpr[r]);
     }
-    printf("flags %x, want %x; vector %d, want %d; rip %llx, want %llx\n", got->flags, want->flags, got->vector, want->vector,
+    printf("%u instructions, want %u; flags %x, want %x; vector %d, want %d; rip %llx, want %llx\n", (unsigned)got->count,
+           (unsigned)want->count, got->flags, want->flags, got->vector, want->vector,
            (unsigned long long)got->next_rip, (unsigned long long)want->next_rip);
 }
 
 START_TEST(handlers_do_what_operations_do)
 {
     struct x86_cpu *cpu = &c->cpu;
-    struct slot slots[MOST + 1];
+    struct block *block = aligned_alloc(16, sizeof *block + (2 * MOST + 1) * sizeof block->slots[0]);
+    struct slot *slots = block->slots;
     unsigned faults = 0;
     for (unsigned k = 0; k < WINDOW; k++)
         window[k] = (uint8_t)rnd(256);
     for (unsigned round = 0; round < BLOCKS; round++) {
-        bool branches;
-        unsigned n = random_block(slots, &branches);
+        unsigned n = random_block(slots);
         uint64_t gpr[ARRAY_LEN(cpu->gpr)];
         random_state_of(cpu);
         memcpy(gpr, cpu->gpr, sizeof gpr);
         struct lazy_flags fl = cpu->fl;
         memcpy(before, window, WINDOW);
+        cpu->icount = 0;
         struct result want = run_ops(slots, n);
         memcpy(expected, window, WINDOW);
 
@@ -228,7 +241,8 @@ START_TEST(handlers_do_what_operations_do)
         cpu->rip = cpu->next_rip = RIG_CODE;
         if (rnd(8) == 0)
             mmu_flush_all(cpu);
-        fast_choose(slots, n, X86_MODE64, branches);
+        fast_choose(slots, n, X86_MODE64, RIG_CODE % 4096);
+        cpu->icount = 0;
         struct result got = run_handlers(slots);
         if (memcmp(&want, &got, sizeof want)) {
             say_block(slots, n, &want, &got);
@@ -239,6 +253,7 @@ START_TEST(handlers_do_what_operations_do)
     }
     ck_assert_uint_gt(faults, BLOCKS / 100); /* not only good blocks, not only bad ones */
     ck_assert_uint_lt(faults, BLOCKS / 2);
+    free(block);
 }
 END_TEST
 

@@ -24,14 +24,18 @@ void fast_call(struct x86_cpu *cpu, const struct slot *s)
     fast_next(cpu, s);
 }
 
+/* Its own handler may stand in another place: not all branches have an exit. */
 void fast_call_last(struct x86_cpu *cpu, const struct slot *s)
 {
+    const struct interp_cpu *c = (struct interp_cpu *)cpu;
     call_op(cpu, s);
+    cpu->icount += (uint64_t)(s - c->running->slots) + 1;
 }
 
 void fast_end(struct x86_cpu *cpu, const struct slot *s)
 {
     cpu->next_rip = fast_rip(cpu, &s->insn);
+    cpu->icount += s->insn.count;
 }
 
 /* --- choosing --- */
@@ -101,12 +105,13 @@ static void make_block_relative(struct insn *i)
     }
 }
 
-static void fuse_compare(struct slot *compare, const struct insn *jcc)
+/* Only with branches within the page. */
+static void fuse_compare(struct slot *compare, const struct slot *jcc)
 {
     const struct insn *i = &compare->insn;
-    if (jcc->op != op_jcc || compare->run == fast_call)
+    if (jcc->insn.op != op_jcc || compare->run == fast_call || jcc->run != fast_direct(&jcc->insn, true))
         return;
-    fast_handler *h = fast_compare_jump(i, jcc, form_of(i));
+    fast_handler *h = fast_compare_jump(i, &jcc->insn, form_of(i));
     if (h)
         compare->run = h;
 }
@@ -126,14 +131,67 @@ static void drop_dead_flags(struct slot *slots, unsigned n)
     }
 }
 
-void fast_choose(struct slot *slots, unsigned n, enum x86_mode mode, bool branches)
+/* --- exits --- */
+
+/* No block, and too long for every budget. */
+static struct block nowhere = {.need = BLOCK_DEAD};
+
+static bool is_direct(const struct insn *i)
+{
+    return i->op == op_jcc || i->op == op_jmp_i || i->op == op_call_i;
+}
+
+bool fast_goes_on(const struct insn *i, enum x86_mode mode)
+{
+    if (!insn_ends_block(i))
+        return true;
+    return mode == X86_MODE64 && i->op == op_jcc && i->opsize == 8 && i->imm > 0;
+}
+
+/* The k-th slot leaves the block for `target`, counted from the block's beginning. */
+static void give_exit(struct slot *s, unsigned k, struct exit *e, int64_t target)
+{
+    *e = (struct exit){.to = &nowhere};
+    s->insn.exit = (uint16_t)((uintptr_t)e - (uintptr_t)s);
+    s->insn.count = (uint8_t)(k + 1);
+    s->insn.disp = (int32_t)target;
+}
+
+static bool within_page(int64_t target, unsigned offset)
+{
+    return target + offset >= 0 && target + offset < 0x1000;
+}
+
+static unsigned give_exits(struct slot *slots, unsigned n, unsigned offset)
+{
+    struct exit *first = (struct exit *)(void *)&slots[n + 1], *e = first;
+    for (unsigned k = 0; k < n; k++) {
+        struct insn *i = &slots[k].insn;
+        if (!insn_ends_block(i) || slots[k].run == fast_call_last)
+            continue;
+        i->count = (uint8_t)(k + 1);
+        if (!is_direct(i))
+            continue;
+        int64_t target = i->end + i->imm;
+        slots[k].run = fast_direct(i, within_page(target, offset));
+        give_exit(&slots[k], k, e++, target);
+    }
+    if (fast_goes_on(&slots[n - 1].insn, X86_MODE64) || slots[n - 1].insn.op == op_jcc) {
+        unsigned end = slots[n].insn.end;
+        slots[n].run = within_page(end, offset) ? fast_end_near : fast_end_far;
+        give_exit(&slots[n], n - 1, e++, end);
+    }
+    return (unsigned)(e - first);
+}
+
+unsigned fast_choose(struct slot *slots, unsigned n, enum x86_mode mode, unsigned offset)
 {
     unsigned end = 0;
     for (unsigned k = 0; k < n; k++) {
         struct insn *i = &slots[k].insn;
         end += i->len;
         i->end = (uint16_t)end;
-        slots[k].run = branches && k == n - 1 ? fast_call_last : fast_call;
+        slots[k].run = insn_ends_block(i) ? fast_call_last : fast_call;
         if (mode != X86_MODE64)
             continue;
         make_block_relative(i);
@@ -141,9 +199,12 @@ void fast_choose(struct slot *slots, unsigned n, enum x86_mode mode, bool branch
         if (h)
             slots[k].run = h;
     }
-    slots[n] = (struct slot){.run = fast_end, .insn = {.end = (uint16_t)end}};
-    if (mode == X86_MODE64)
-        drop_dead_flags(slots, n);
-    if (mode == X86_MODE64 && n > 1 && branches)
-        fuse_compare(&slots[n - 2], &slots[n - 1].insn);
+    slots[n] = (struct slot){.run = fast_end, .insn = {.end = (uint16_t)end, .count = (uint8_t)n}};
+    if (mode != X86_MODE64)
+        return 0;
+    unsigned exits = give_exits(slots, n, offset);
+    drop_dead_flags(slots, n);
+    for (unsigned k = 0; k + 1 < n; k++)
+        fuse_compare(&slots[k], &slots[k + 1]);
+    return exits;
 }

@@ -3,91 +3,182 @@
 // Handlers of the interpreter for near branches, SETcc and CMOVcc by condition, and compares with
 // the branch that follows them: see fast.h.
 #include "src/accel/interp/fast_op.h"
+#include "src/accel/interp/interp_priv.h"
 #include "src/accel/x86/alu.h"
 
-/* --- JMP, CALL, RET --- */
+/* --- from block to block --- */
 
-ALWAYS_INLINE bool jump(struct x86_cpu *cpu, uint64_t target)
+/* Leave the block of s for `rip`, where `to` is (or may not be any more). */
+ALWAYS_INLINE void enter(struct x86_cpu *cpu, const struct slot *s, struct block *to, uint64_t rip, struct exit *exit)
 {
-    cpu->next_rip = target;
+    struct interp_cpu *c = (struct interp_cpu *)cpu;
+    uint64_t count = cpu->icount + s->insn.count;
+    cpu->icount = count;
+    if (__builtin_expect(count + to->need <= c->chain_end, 1) &&
+        __builtin_expect(!atomic_load_explicit(&cpu->attention, memory_order_relaxed), 1)) {
+        cpu->gpr[REG_BLOCK] = rip;
+        c->running = to;
+        const struct slot *first = to->slots;
+        __asm__("" : "+r"(first));
+        first->run(cpu, first);
+        return;
+    }
+    cpu->next_rip = rip;
+    c->exit = exit;
+}
+
+/* To the loop, which finds the block and fills the exit. */
+ALWAYS_INLINE void look_up(struct x86_cpu *cpu, const struct slot *s, uint64_t rip, struct exit *exit)
+{
+    struct interp_cpu *c = (struct interp_cpu *)cpu;
+    cpu->icount += s->insn.count;
+    cpu->next_rip = rip;
+    c->exit = exit;
+}
+
+ALWAYS_INLINE struct exit *exit_of(const struct slot *s)
+{
+    return (struct exit *)((uintptr_t)s + s->insn.exit);
+}
+
+ALWAYS_INLINE uint64_t exit_target(const struct x86_cpu *cpu, const struct slot *s)
+{
+    return cpu->gpr[REG_BLOCK] + (uint64_t)(int64_t)s->insn.disp;
+}
+
+ALWAYS_INLINE void leave_near(struct x86_cpu *cpu, const struct slot *s)
+{
+    struct exit *e = exit_of(s);
+    enter(cpu, s, e->to, exit_target(cpu, s), e);
+}
+
+ALWAYS_INLINE bool holds(const struct x86_cpu *cpu, const struct exit *e, uint64_t rip)
+{
+    return __builtin_expect(e->va == rip && e->key == ((const struct interp_cpu *)cpu)->key, 1);
+}
+
+/* What an exit was filled with is canonical. False: the operation function has to see to it. */
+ALWAYS_INLINE bool leave_far(struct x86_cpu *cpu, const struct slot *s)
+{
+    struct exit *e = exit_of(s);
+    uint64_t rip = exit_target(cpu, s);
+    if (holds(cpu, e, rip))
+        enter(cpu, s, e->to, rip, e);
+    else if (x86_canonical(rip))
+        look_up(cpu, s, rip, e);
+    else
+        return false;
     return true;
 }
 
-ALWAYS_INLINE bool call(struct x86_cpu *cpu, const struct insn *i, uint64_t target)
+void fast_end_near(struct x86_cpu *cpu, const struct slot *s)
+{
+    leave_near(cpu, s);
+}
+
+void fast_end_far(struct x86_cpu *cpu, const struct slot *s)
+{
+    if (!leave_far(cpu, s))
+        look_up(cpu, s, exit_target(cpu, s), NULL);
+}
+
+/* --- JMP, CALL, RET --- */
+
+ALWAYS_INLINE bool push_return(struct x86_cpu *cpu, const struct insn *i)
 {
     uint8_t *host;
     gva_t va = cpu->gpr[RSP] - 8;
-    if (!x86_canonical(target) || !fast_writable(cpu, va, 8, &host))
+    if (!fast_writable(cpu, va, 8, &host))
         return false;
     fast_store(host, fast_rip(cpu, i), 8);
     cpu->gpr[RSP] = va;
-    return jump(cpu, target);
+    return true;
 }
 
-ALWAYS_INLINE uint64_t fast_target(const struct x86_cpu *cpu, const struct insn *i)
+static void fast_jmp_near(struct x86_cpu *cpu, const struct slot *s)
 {
-    return fast_rip(cpu, i) + (uint64_t)i->imm;
+    leave_near(cpu, s);
 }
 
-ALWAYS_INLINE bool jmp_i(struct x86_cpu *cpu, const struct insn *i, unsigned size,
-                         enum fast_form form)
+static void fast_jmp_far(struct x86_cpu *cpu, const struct slot *s)
 {
-    (void)size, (void)form;
-    uint64_t target = fast_target(cpu, i);
-    return x86_canonical(target) && jump(cpu, target);
+    if (__builtin_expect(!leave_far(cpu, s), 0))
+        fast_call_last(cpu, s);
 }
 
-ALWAYS_INLINE bool call_i(struct x86_cpu *cpu, const struct insn *i, unsigned size,
-                          enum fast_form form)
+static void fast_call_near(struct x86_cpu *cpu, const struct slot *s)
 {
-    (void)size, (void)form;
-    return call(cpu, i, fast_target(cpu, i));
+    if (__builtin_expect(push_return(cpu, &s->insn), 1))
+        leave_near(cpu, s);
+    else
+        fast_call_last(cpu, s);
 }
 
-ALWAYS_INLINE bool jmp_m(struct x86_cpu *cpu, const struct insn *i, unsigned size,
-                         enum fast_form form)
+static void fast_call_far(struct x86_cpu *cpu, const struct slot *s)
 {
-    uint64_t target;
-    return fast_rm_read(cpu, i, size, form, &target) && x86_canonical(target) && jump(cpu, target);
+    struct exit *e = exit_of(s);
+    uint64_t rip = exit_target(cpu, s);
+    if (holds(cpu, e, rip)) {
+        if (__builtin_expect(push_return(cpu, &s->insn), 1))
+            enter(cpu, s, e->to, rip, e);
+        else
+            fast_call_last(cpu, s);
+    } else if (x86_canonical(rip) && push_return(cpu, &s->insn)) {
+        look_up(cpu, s, rip, e);
+    } else {
+        fast_call_last(cpu, s);
+    }
 }
 
-ALWAYS_INLINE bool call_m(struct x86_cpu *cpu, const struct insn *i, unsigned size,
-                          enum fast_form form)
-{
-    uint64_t target;
-    return fast_rm_read(cpu, i, size, form, &target) && call(cpu, i, target);
-}
+/* `commit` is done, if it can be, when the target is known to be good; it says whether it was. */
+#define LEAVE_INDIRECT(cpu, s, rip, commit)                                                        \
+    do {                                                                                           \
+        const struct exit *t_ = interp_target_at((struct interp_cpu *)cpu, rip);                   \
+        bool known_ = holds(cpu, t_, rip);                                                         \
+        if (__builtin_expect(!(known_ || x86_canonical(rip)) || !(commit), 0))                     \
+            fast_call_last(cpu, s);                                                                \
+        else if (known_)                                                                           \
+            enter(cpu, s, t_->to, rip, NULL);                                                      \
+        else                                                                                       \
+            look_up(cpu, s, rip, NULL);                                                            \
+    } while (0)
 
-ALWAYS_INLINE bool ret(struct x86_cpu *cpu, const struct insn *i, unsigned size,
-                       enum fast_form form)
+#define INDIRECT(name, form, commit)                                                               \
+    static void fast_##name##_8_##form(struct x86_cpu *cpu, const struct slot *s)                  \
+    {                                                                                              \
+        const struct insn *i = &s->insn;                                                           \
+        uint64_t target;                                                                           \
+        if (__builtin_expect(!fast_rm_read(cpu, i, 8, form, &target), 0))                          \
+            fast_call_last(cpu, s);                                                                \
+        else                                                                                       \
+            LEAVE_INDIRECT(cpu, s, target, commit);                                                \
+    }
+
+INDIRECT(jmp_m, FORM_REG, true)
+INDIRECT(jmp_m, FORM_BASE, true)
+INDIRECT(jmp_m, FORM_INDEX, true)
+INDIRECT(call_m, FORM_REG, push_return(cpu, i))
+INDIRECT(call_m, FORM_BASE, push_return(cpu, i))
+INDIRECT(call_m, FORM_INDEX, push_return(cpu, i))
+
+static void fast_ret(struct x86_cpu *cpu, const struct slot *s)
 {
     uint8_t *host;
-    (void)i, (void)form;
-    if (!fast_readable(cpu, cpu->gpr[RSP], size, &host))
-        return false;
-    uint64_t target = fast_load(host, size);
-    if (!x86_canonical(target))
-        return false;
-    cpu->gpr[RSP] += size;
-    return jump(cpu, target);
+    gva_t sp = cpu->gpr[RSP];
+    if (__builtin_expect(!fast_readable(cpu, sp, 8, &host), 0)) {
+        fast_call_last(cpu, s);
+        return;
+    }
+    uint64_t target = fast_load(host, 8);
+    LEAVE_INDIRECT(cpu, s, target, (cpu->gpr[RSP] = sp + 8, true));
 }
-
-FAST_LAST(jmp_i, 8, FORM_REG)
-FAST_LAST(call_i, 8, FORM_REG)
-FAST_LAST(ret, 8, FORM_REG)
-FAST_LAST(jmp_m, 8, FORM_REG)
-FAST_LAST(jmp_m, 8, FORM_BASE)
-FAST_LAST(jmp_m, 8, FORM_INDEX)
-FAST_LAST(call_m, 8, FORM_REG)
-FAST_LAST(call_m, 8, FORM_BASE)
-FAST_LAST(call_m, 8, FORM_INDEX)
 
 #define FLOW_FORM(name, form) [form] = {[3] = fast_##name##_8_##form}
 
 const struct fast_row fast_flow_rows[] = {
-    {op_jmp_i, BYTES_NONE, {FLOW_FORM(jmp_i, FORM_REG)}},
-    {op_call_i, BYTES_NONE, {FLOW_FORM(call_i, FORM_REG)}},
-    {op_ret, BYTES_NONE, {FLOW_FORM(ret, FORM_REG)}},
+    {op_jmp_i, BYTES_NONE, {[FORM_REG] = {[3] = fast_jmp_near}}},
+    {op_call_i, BYTES_NONE, {[FORM_REG] = {[3] = fast_call_near}}},
+    {op_ret, BYTES_NONE, {[FORM_REG] = {[3] = fast_ret}}},
     {op_jmp_m, BYTES_NONE,
      {FLOW_FORM(jmp_m, FORM_REG), FLOW_FORM(jmp_m, FORM_BASE), FLOW_FORM(jmp_m, FORM_INDEX)}},
     {op_call_m, BYTES_NONE,
@@ -97,21 +188,22 @@ const unsigned fast_flow_nrows = ARRAY_LEN(fast_flow_rows);
 
 /* --- on condition --- */
 
-ALWAYS_INLINE bool branch_if(struct x86_cpu *cpu, const struct insn *i, bool taken)
-{
-    uint64_t target = fast_rip(cpu, i) + (taken ? (uint64_t)i->imm : 0);
-    if (__builtin_expect(!x86_canonical(target), 0))
-        return !taken && jump(cpu, target);
-    return jump(cpu, target);
-}
-
 #define EACH_CONDITION(X)                                                                          \
     X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 
 #define CONDITION(cc)                                                                              \
     static void fast_jcc_##cc(struct x86_cpu *cpu, const struct slot *s)                           \
     {                                                                                              \
-        if (__builtin_expect(!branch_if(cpu, &s->insn, flags_cond(cpu, cc)), 0))                   \
+        if (flags_cond(cpu, cc))                                                                   \
+            leave_near(cpu, s);                                                                    \
+        else                                                                                       \
+            fast_next(cpu, s);                                                                     \
+    }                                                                                              \
+    static void fast_jcc_far_##cc(struct x86_cpu *cpu, const struct slot *s)                       \
+    {                                                                                              \
+        if (!flags_cond(cpu, cc))                                                                  \
+            fast_next(cpu, s);                                                                     \
+        else if (__builtin_expect(!leave_far(cpu, s), 0))                                          \
             fast_call_last(cpu, s);                                                                \
     }                                                                                              \
     static void fast_setcc_##cc(struct x86_cpu *cpu, const struct slot *s)                         \
@@ -142,6 +234,19 @@ const struct fast_cond_row fast_cond_rows[] = {
     {op_setcc, {EACH_CONDITION(LIST_SETCC)}},
     {op_cmovcc, {EACH_CONDITION(LIST_CMOVCC)}},
 };
+
+#define LIST_NEAR(cc) fast_jcc_##cc,
+#define LIST_FAR(cc) fast_jcc_far_##cc,
+static fast_handler *const jcc_near[] = {EACH_CONDITION(LIST_NEAR)}, *const jcc_far[] = {EACH_CONDITION(LIST_FAR)};
+
+fast_handler *fast_direct(const struct insn *i, bool near)
+{
+    if (i->op == op_jmp_i)
+        return near ? fast_jmp_near : fast_jmp_far;
+    if (i->op == op_call_i)
+        return near ? fast_call_near : fast_call_far;
+    return (near ? jcc_near : jcc_far)[i->opcode & 15];
+}
 
 /* --- compare and branch --- */
 
@@ -176,8 +281,10 @@ ALWAYS_INLINE bool compare_cond(const struct x86_cpu *cpu, uint64_t a, uint64_t 
         }                                                                                          \
         uint64_t a = a_is, b = b_is;                                                               \
         set(cpu, a, b, size);                                                                      \
-        if (__builtin_expect(!branch_if(cpu, &s[1].insn, cond), 0))                                \
-            fast_call_last(cpu, s + 1);                                                            \
+        if (cond)                                                                                  \
+            leave_near(cpu, s + 1);                                                                \
+        else                                                                                       \
+            fast_next(cpu, s + 1);                                                                 \
     }
 
 #define CMP_COND(cc, size) compare_cond(cpu, a, b, cc, size)

@@ -50,9 +50,17 @@ fast_handler *fast_compare_jump(const struct insn *compare, const struct insn *j
  * of this one? */
 bool fast_flags_dead_before(const struct insn *i, bool dead_behind);
 
+/* A direct branch on condition or without, or a call, to its own page or another one. */
+fast_handler *fast_direct(const struct insn *i, bool near);
+
+/* Behind the last instruction of a block, when nothing branched. */
+fast_handler fast_end_near, fast_end_far;
+
 ALWAYS_INLINE void fast_next(struct x86_cpu *cpu, const struct slot *s)
 {
-    s[1].run(cpu, s + 1);
+    s++;
+    __asm__("" : "+r"(s)); /* one register for s, and an indirect jump through it */
+    s->run(cpu, s);
 }
 
 ALWAYS_INLINE uint64_t fast_rip(const struct x86_cpu *cpu, const struct insn *i)
@@ -121,14 +129,6 @@ ALWAYS_INLINE bool fast_rm_read(const struct x86_cpu *cpu, const struct insn *i,
             fast_next(cpu, s);                                                                     \
         else                                                                                       \
             fast_call(cpu, s);                                                                     \
-    }
-
-/* For what sets next_rip: the block is over. */
-#define FAST_LAST(name, size, form)                                                                \
-    static void fast_##name##_##size##_##form(struct x86_cpu *cpu, const struct slot *s)           \
-    {                                                                                              \
-        if (__builtin_expect(!name(cpu, &s->insn, size, form), 0))                                 \
-            fast_call_last(cpu, s);                                                                \
     }
 
 #define FAST_FORMS(name, size)                                                                     \

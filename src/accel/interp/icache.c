@@ -14,6 +14,10 @@
 #define PAGE 4096u
 #define CHUNK 64u /* bytes that one bit of a page's map stands for */
 
+/* The arena's limit at first, and how often an instruction must have run on average for the limit to be good enough. */
+#define FIRST_LIMIT MIB(4)
+#define WORTHWHILE_RUNS 200u
+
 /* A page with code. In the arena, as the blocks. */
 struct code_page {
     struct code_page *older; /* all of them, from ic->newest_page on */
@@ -29,7 +33,7 @@ static x86_op *const plain_branches[] = {
 
 int icache_init(struct icache *ic, size_t arena_size, gpa_t ram_end, fast_handler *leave, struct err *err)
 {
-    *ic = (struct icache){.arena_size = arena_size, .npages = ram_end / PAGE, .leave = leave,
+    *ic = (struct icache){.arena_size = arena_size, .limit = FIRST_LIMIT, .npages = ram_end / PAGE, .leave = leave,
                           .max_insns = BLOCK_MAX_INSNS};
     ic->arena = mmap(NULL, arena_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     ic->pages = calloc(ic->npages, sizeof ic->pages[0]);
@@ -89,11 +93,6 @@ static bool is_plain_branch(x86_op *op)
     return false;
 }
 
-/* String instructions with a repeat prefix stay at their own rip between steps, so they end a block too. */
-static bool ends_block(const struct insn *i)
-{
-    return i->flags & (INSN_ENDS_BLOCK | INSN_REP | INSN_REPNE);
-}
 
 static unsigned decode_run(struct slot *slots, unsigned max, enum x86_mode mode, const uint8_t *code, unsigned avail,
                            unsigned *bytes)
@@ -105,7 +104,7 @@ static unsigned decode_run(struct slot *slots, unsigned max, enum x86_mode mode,
         if (!len)
             break;
         at += len;
-        if (ends_block(&slots[n++].insn))
+        if (!fast_goes_on(&slots[n++].insn, mode))
             break;
     }
     *bytes = at;
@@ -136,30 +135,44 @@ static void register_block(struct icache *ic, struct block *b, bool *new_page)
     (*page)->map |= chunk_mask(b->pa % PAGE, b->bytes);
 }
 
-struct block *icache_make(struct icache *ic, gpa_t pa, enum x86_mode mode, const uint8_t *code,
-                          unsigned avail, bool *new_page)
+/* Decoding again what was thrown away costs as much as running it some dozen times. */
+static void make_room(struct icache *ic, uint64_t count)
 {
-    size_t worst = sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * sizeof(struct slot) + sizeof(struct code_page) + 64;
-    if (ic->used + worst > ic->arena_size)
+    int64_t run = (int64_t)(count - ic->looked_at);
+    bool too_soon = run < (int64_t)(ic->decoded * WORTHWHILE_RUNS);
+    if (too_soon && ic->limit * 2 <= ic->arena_size)
+        ic->limit *= 2;
+    else
         icache_flush(ic);
+    ic->decoded = 0;
+    ic->looked_at = count;
+}
+
+struct block *icache_make(struct icache *ic, gpa_t pa, enum x86_mode mode, const uint8_t *code,
+                          unsigned avail, uint64_t count, bool *new_page)
+{
+    size_t worst = sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * (sizeof(struct slot) + sizeof(struct exit)) +
+                   sizeof(struct code_page) + 64;
+    if (ic->used + worst > ic->limit)
+        make_room(ic, count);
     struct block *b = (struct block *)(void *)(ic->arena + ic->used);
     unsigned bytes;
     unsigned n = decode_run(b->slots, ic->max_insns, mode, code, avail, &bytes);
     if (!n)
         return NULL;
-    memset(b->next, 0, sizeof b->next);
     b->pa = pa;
     b->mode = (uint8_t)mode;
     b->n = (uint16_t)n;
+    b->need = n;
     b->bytes = (uint16_t)bytes;
     const struct insn *last = &b->slots[n - 1].insn;
-    b->one_way = last->op != op_ret && last->op != op_ret_i;
-    b->plain_end = !ends_block(last) || is_plain_branch(last->op) ||
+    b->plain_end = !insn_ends_block(last) || is_plain_branch(last->op) ||
                    !(last->flags & INSN_ENDS_BLOCK); /* a repeated string instruction */
-    fast_choose(b->slots, n, mode, ends_block(last));
-    arena_take(ic, sizeof *b + (n + 1) * sizeof b->slots[0]);
+    unsigned exits = fast_choose(b->slots, n, mode, pa % PAGE);
+    arena_take(ic, sizeof *b + (n + 1) * sizeof b->slots[0] + exits * sizeof(struct exit));
     register_block(ic, b, new_page);
     ic->translations++;
+    ic->decoded += n;
     return b;
 }
 
@@ -185,6 +198,7 @@ static void kill_block(struct icache *ic, struct block *b)
     b->pa = ~0ull;
     for (unsigned i = 0; i < b->n; i++)
         b->slots[i].run = ic->leave;
+    b->need = BLOCK_DEAD;
     ic->invalidations++;
 }
 

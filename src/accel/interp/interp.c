@@ -13,7 +13,7 @@
 #include "src/accel/x86/vec.h"
 #include "util.h"
 
-#define ARENA_BYTES MIB(24)
+#define ARENA_BYTES MIB(32)
 
 static void interp_vm_fini(struct accel *a)
 {

@@ -49,9 +49,10 @@ static void make_current(struct interp *in, struct interp_cpu *c)
 
 /* --- ending a slice early --- */
 
-/* Called from an operation: nothing of the block runs after it. */
+/* Called from an operation: nothing of the block runs after it, nor of the blocks it leads to. */
 static void leave_block_soon(struct interp_cpu *c)
 {
+    c->chain_end = 0;
     if (!c->running || c->replaced)
         return;
     c->replaced = &c->running->slots[c->at - c->running->slots + 1]; /* there is one behind the last, too */
@@ -84,6 +85,8 @@ void interp_rearmed(void *opaque, uint64_t deadline_ns)
     uint64_t end = slice_end(in);
     if (end < c->slice_end)
         c->slice_end = end;
+    if (end < c->chain_end)
+        c->chain_end = end;
     if (c->running && c->slice_end < c->cpu.icount + c->running->n)
         leave_block_soon(c);
 }

@@ -4,6 +4,7 @@
 // news of written code.
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "src/accel/interp/interp_priv.h"
 #include "src/accel/x86/vec.h"
@@ -153,10 +154,25 @@ static void change_cpuid(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t
         watch->cpuid(watch->opaque, leaf, subleaf, regs);
 }
 
+/* No exit with an address in it holds any more. */
+static void void_exits(struct interp *in)
+{
+    in->mapping_generation++;
+    memset(in->fetched, 0, sizeof in->fetched);
+}
+
 static void code_mapping_changed(void *opaque)
 {
+    void_exits(opaque);
+}
+
+/* Most pages that are flushed hold data. */
+static void code_page_flushed(void *opaque, gva_t va)
+{
     struct interp *in = opaque;
-    in->mapping_generation++;
+    unsigned h = interp_fetched_hash(va);
+    if (in->fetched[h / 64] >> h % 64 & 1)
+        void_exits(in);
 }
 
 /* The CPU waited for runs on this very thread. */
@@ -268,6 +284,7 @@ int interp_env_init(struct interp *in, struct err *err)
         .page_has_code = page_has_code,
         .code_written = code_written,
         .code_mapping_changed = code_mapping_changed,
+        .code_page_flushed = code_page_flushed,
         .pause = pause_cpu,
         .change_cpuid = change_cpuid,
         .phys_bits = 40,

@@ -17,19 +17,16 @@
  * other's flags in step for ever. */
 #define SLICE 200000
 
-/* setjmp values: a fault is 1 (excp.c). */
-#define LANDED_LEAVE 2
+/* Blocks lead to each other for so many instructions; then they return to the loop. A bound on the depth of the stack where a compiler makes
+ * no jumps of calls in tail position. */
+#define CHAIN_MOST 2048
 
+/* In the middle of a dead block, or at its beginning. */
 void interp_leave_block(struct x86_cpu *cpu, const struct slot *s)
 {
-    ((struct interp_cpu *)cpu)->at = s;
+    struct interp_cpu *c = (struct interp_cpu *)cpu;
+    cpu->icount += (uint64_t)(s - c->running->slots);
     cpu->next_rip = cpu->gpr[REG_BLOCK] + s->insn.end - s->insn.len;
-    longjmp(cpu->fault_landing, LANDED_LEAVE);
-}
-
-static inline struct target *target_at(struct interp_cpu *c, gva_t va)
-{
-    return &c->targets[(va ^ va >> TARGET_CACHE_BITS) & ((1u << TARGET_CACHE_BITS) - 1)];
 }
 
 static inline uint64_t target_key(const struct interp_cpu *c)
@@ -61,7 +58,7 @@ static struct block *decode_block(struct interp_cpu *c, gpa_t pa, const uint8_t 
     struct interp *in = c->in;
     bool new_page = false;
     uint64_t flushes = in->icache.flushes;
-    struct block *b = icache_make(&in->icache, pa, c->cpu.mode, code, avail, &new_page);
+    struct block *b = icache_make(&in->icache, pa, c->cpu.mode, code, avail, c->cpu.icount, &new_page);
     if (in->icache.flushes != flushes)
         interp_forget_targets(in);
     if (b && new_page)
@@ -73,7 +70,7 @@ static struct block *decode_block(struct interp_cpu *c, gpa_t pa, const uint8_t 
 static struct block *find_block(struct interp_cpu *c, gva_t va)
 {
     struct x86_cpu *cpu = &c->cpu;
-    struct target *t = target_at(c, va);
+    struct exit *t = interp_target_at(c, va);
     gpa_t pa;
     unsigned avail;
     cpu->rip = cpu->next_rip; /* fetching may fault */
@@ -81,14 +78,16 @@ static struct block *find_block(struct interp_cpu *c, gva_t va)
     const uint8_t *code = x86_code_at(cpu, cpu->next_rip, &pa, &avail);
     if (!code)
         return NULL;
-    struct block *b = t->block; /* often only the context is another */
+    struct block *b = t->to; /* often only the context is another */
     if (!b || b->pa != pa || b->mode != cpu->mode)
         b = icache_find(&c->in->icache, pa, cpu->mode);
     if (!b)
         b = decode_block(c, pa, code, avail);
     if (!b || !within_limit(cpu, cpu->next_rip, b))
         return NULL;
-    *t = (struct target){va, c->key, b};
+    *t = (struct exit){b, va, c->key};
+    unsigned h = interp_fetched_hash(va);
+    c->in->fetched[h / 64] |= 1ull << h % 64;
     return b;
 }
 
@@ -97,43 +96,45 @@ static inline gva_t next_address(const struct x86_cpu *cpu)
     return (cpu->next_rip + cpu->seg_base[SEG_CS]) & cpu->address_mask;
 }
 
-static inline bool is_still(const struct interp_cpu *c, const struct target *t, gva_t va)
-{
-    return __builtin_expect(t->va == va && t->key == c->key && t->block->pa != ~0ull, 1) &&
-           __builtin_expect(within_limit(&c->cpu, c->cpu.next_rip, t->block), 1);
-}
-
 static inline struct block *next_block(struct interp_cpu *c)
 {
     gva_t va = next_address(&c->cpu);
-    const struct target *t = target_at(c, va);
-    return is_still(c, t, va) ? t->block : find_block(c, va);
+    const struct exit *t = interp_target_at(c, va);
+    if (t->va == va && t->key == c->key && t->to->need != BLOCK_DEAD && within_limit(&c->cpu, c->cpu.next_rip, t->to))
+        return t->to;
+    return find_block(c, va);
 }
 
-/* The same after block b, which remembers. */
-static inline struct block *successor(struct interp_cpu *c, struct block *b)
+/* A branch within a page must stay within the physical page too: this mapping may be another than the one that its block was found by. */
+static bool may_link(const struct interp_cpu *c, const struct block *from, const struct block *to)
 {
-    const struct x86_cpu *cpu = &c->cpu;
-    if (!b->one_way)
+    bool near = !((c->cpu.next_rip ^ c->cpu.gpr[REG_BLOCK]) >> 12);
+    return !near || !((from->pa ^ to->pa) >> 12);
+}
+
+/* The block for next_rip; the exit that led to it is told. */
+static struct block *following_block(struct interp_cpu *c)
+{
+    struct exit *exit = c->exit;
+    if (!exit)
         return next_block(c);
-    gva_t va = next_address(cpu);
-    struct target *t = &b->next[cpu->next_rip != cpu->gpr[REG_BLOCK] + b->bytes];
-    if (is_still(c, t, va))
-        return t->block;
+    const struct block *from = c->running;
     uint64_t flushes = c->in->icache.flushes;
+    c->exit = NULL;
     struct block *to = next_block(c);
-    if (to && c->in->icache.flushes == flushes) /* else b is gone */
-        *t = (struct target){va, c->key, to};
+    if (to && c->in->icache.flushes == flushes && may_link(c, from, to)) /* else the exit is gone, or no exit for this */
+        *exit = (struct exit){to, c->cpu.next_rip, c->key};
     return to;
 }
 
-static inline void run_block(struct interp_cpu *c, struct block *b)
+/* And those it leads to, `left` instructions at most. */
+static inline void run_blocks(struct interp_cpu *c, struct block *b, uint64_t left)
 {
     struct x86_cpu *cpu = &c->cpu;
     c->running = b;
+    c->chain_end = cpu->icount + (left < CHAIN_MOST ? left : CHAIN_MOST);
     cpu->gpr[REG_BLOCK] = cpu->next_rip;
     b->slots[0].run(cpu, b->slots);
-    cpu->icount += b->n;
 }
 
 /* A fault inside a block: count what ran before it. */
@@ -178,22 +179,25 @@ void interp_run_cpu(struct interp_cpu *c)
     struct x86_cpu *cpu = &c->cpu;
     uint64_t end = cpu->icount + SLICE + (cpu->icount * 0x9e3779b97f4a7c15ull >> 52);
 
-    int landed = setjmp(cpu->fault_landing);
-    if (landed)
+    if (setjmp(cpu->fault_landing)) {
         count_before_fault(c);
-    if (landed && landed != LANDED_LEAVE)
         x86_deliver_exception(cpu);
+    }
     c->running = NULL;
+    c->exit = NULL;
     if (cpu->shutdown || settle_after(cpu))
         return;
     c->key = target_key(c);
-    for (struct block *b = NULL; !must_leave(cpu) && (int64_t)(end - cpu->icount) > 0;) {
-        b = b ? successor(c, b) : next_block(c);
-        if (b)
-            run_block(c, b);
-        else
+    while (!must_leave(cpu) && (int64_t)(end - cpu->icount) > 0) {
+        struct block *b = following_block(c);
+        if (!b)
             step_once(c);
-        if (!b || !b->plain_end) {
+        else if (b->n <= end - cpu->icount)
+            run_blocks(c, b, end - cpu->icount);
+        else
+            return; /* what is left of the slice is too short for a whole block */
+        if (!b || !c->running->plain_end) {
+            c->exit = NULL;
             if (settle_after(cpu))
                 return;
             c->key = target_key(c);
@@ -205,19 +209,16 @@ bool interp_run_block(struct interp_cpu *c)
 {
     struct x86_cpu *cpu = &c->cpu;
     uint64_t before = cpu->icount;
-    int landed = setjmp(cpu->fault_landing);
-    if (landed) {
+    if (setjmp(cpu->fault_landing)) {
         count_before_fault(c);
-        if (landed != LANDED_LEAVE)
-            x86_deliver_exception(cpu);
-        c->running = NULL;
+        x86_deliver_exception(cpu);
         return cpu->icount != before;
     }
     c->running = NULL;
     c->key = target_key(c);
     struct block *b = needs_step(cpu) ? NULL : next_block(c);
     if (b)
-        run_block(c, b);
+        run_blocks(c, b, 0);
     else
         step_once(c);
     c->running = NULL;
@@ -245,28 +246,32 @@ static inline bool slice_goes_on(const struct interp_cpu *c)
 /* What does not fit into the slice as a whole block is stepped: an instruction is an instruction, either way. */
 static void run_within_slice(struct interp_cpu *c)
 {
-    struct block *b = needs_step(&c->cpu) ? NULL : next_block(c);
-    if (b && b->n <= c->slice_end - c->cpu.icount)
-        run_block(c, b);
+    struct block *b = needs_step(&c->cpu) ? NULL : following_block(c);
+    uint64_t left = c->slice_end - c->cpu.icount;
+    bool whole = b && b->n <= left;
+    if (whole)
+        run_blocks(c, b, left);
     else
         step_once(c);
     put_back_replaced(c);
-    c->running = NULL;
-    if (!b || !b->plain_end)
+    if (!whole || !c->running->plain_end) {
+        c->exit = NULL;
         c->key = target_key(c);
+    }
 }
 
 void interp_run_slice(struct interp_cpu *c)
 {
     struct x86_cpu *cpu = &c->cpu;
-    int landed = setjmp(cpu->fault_landing);
+    bool faulted = setjmp(cpu->fault_landing);
     put_back_replaced(c);
-    if (landed)
+    if (faulted) {
         count_before_fault(c);
-    if (landed && landed != LANDED_LEAVE)
         x86_deliver_exception(cpu);
+    }
     c->running = NULL;
-    if (landed && atomic_load(&c->in->kicked))
+    c->exit = NULL;
+    if (faulted && atomic_load(&c->in->kicked))
         return; /* a fault that leads to itself executes nothing, so it does not end the slice */
     c->key = target_key(c);
     while (slice_goes_on(c))

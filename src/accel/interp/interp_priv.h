@@ -19,6 +19,7 @@
 enum { ATT_IRQ = 1, ATT_KICK = 2, ATT_DMA = 4, ATT_NMI = 8, ATT_INIT = 16, ATT_SIPI = 32, ATT_YIELD = 64 };
 
 #define TARGET_CACHE_BITS 12
+#define FETCHED_BITS 12
 #define DMA_QUEUE 256
 
 struct interp_cpu {
@@ -34,9 +35,21 @@ struct interp_cpu {
     struct slot *replaced;      /* its handler leaves the block, in place of replaced_run */
     fast_handler *replaced_run;
     atomic_uint sipi_vector;
-    uint64_t key;               /* of targets now; only what ends a block otherwise than plainly changes it */
-    struct target targets[1u << TARGET_CACHE_BITS]; /* their blocks, if any, are in the cache */
+    uint64_t chain_end;         /* of icount: no block may be entered from another one that would lead beyond */
+    struct exit *exit;          /* the block was left here for next_rip, and `to` is not what it ought to be */
+    uint64_t key;               /* of exits now; only what ends a block otherwise than plainly changes it; never 0 */
+    struct exit targets[1u << TARGET_CACHE_BITS]; /* of returns and indirect branches; their blocks are in the cache */
 };
+
+static inline unsigned interp_fetched_hash(gva_t va)
+{
+    return (unsigned)(va >> 12 ^ va >> (12 + FETCHED_BITS)) & ((1u << FETCHED_BITS) - 1);
+}
+
+static inline struct exit *interp_target_at(struct interp_cpu *c, gva_t va)
+{
+    return &c->targets[(va ^ va >> TARGET_CACHE_BITS) & ((1u << TARGET_CACHE_BITS) - 1)];
+}
 
 struct interp {
     struct accel *a;
@@ -45,7 +58,8 @@ struct interp {
     unsigned ncpus, turn;
     struct interp_cpu *current;
     struct icache icache;
-    uint64_t mapping_generation; /* in targets' keys */
+    uint64_t mapping_generation; /* in the keys of exits */
+    uint64_t fetched[(1u << FETCHED_BITS) / 64]; /* a hashed set that says "maybe": pages that exits of this generation lead to */
     struct intc *intc;
 
     pthread_mutex_t sleep_lock; /* a leaf */

@@ -7,8 +7,7 @@
 #include <stdint.h>
 
 #include "gmem.h"
-
-struct x86_cpu;
+#include "src/accel/x86/cpu.h"
 
 struct x86_env {
     struct gmem *gmem;
@@ -30,10 +29,12 @@ struct x86_env {
     void (*code_written)(void *opaque, gpa_t gpa, unsigned len);
     /*
      * Engines that look code up by linear address must have cpu->tlb_context in the key: it changes with address space, privilege and
-     * TLB flushes, and a number is not used for anything else until this call. Called when such lookups are void nonetheless: INVLPG,
-     * and when context numbers begin anew.
+     * TLB flushes, and a number is not used for anything else until this call. Called when such lookups are void nonetheless:
+     * when context numbers begin anew.
      */
     void (*code_mapping_changed)(void *opaque);
+    /* The same for the page at va alone: INVLPG. NULL: the call above stands for it. */
+    void (*code_page_flushed)(void *opaque, gva_t va);
     /* This CPU waits for another one: a good moment to let that one run. May be NULL. */
     void (*pause)(void *opaque, unsigned cpu);
     /* Takes features away from the model's answer (eax, ebx, ecx, edx). May be NULL. */

@@ -45,14 +45,20 @@ struct insn {
                       * offset (selector in imm2); moffs */
     int32_t disp;    /* of the memory operand */
     uint16_t flags;  /* enum insn_flag */
-    uint16_t imm2;   /* ENTER's level, far selector, segment register of LDS to LGS */
+    union {
+        uint16_t imm2;   /* ENTER's level, far selector, segment register of LDS to LGS */
+        uint16_t exit;   /* the engine's, in near branches */
+    };
     uint16_t id;     /* row of the opcode table: for printing, statistics and specialisation */
     uint8_t len;     /* bytes, 1 to 15 */
     uint8_t opsize;  /* effective operand size in bytes: 1, 2, 4, 8; x87 10; vectors 16 or 32 */
     uint8_t adsize;  /* effective address size in bytes: 2, 4, 8 */
     uint8_t reg;     /* ModRM.reg, or the register in the opcode byte; 0-15 */
     uint8_t rm;      /* ModRM.rm as a register when !INSN_MEM; 0-15 */
-    uint8_t vvvv;    /* VEX.vvvv, 0-15 */
+    union {
+        uint8_t vvvv;    /* VEX.vvvv, 0-15 */
+        uint8_t count;   /* the engine's, in near branches */
+    };
     uint8_t base, index, scale; /* scale: shift count 0-3 */
     uint8_t seg;     /* enum cpu_sreg of the memory operand, default or override; of string source too */
     uint8_t opcode;  /* last opcode byte: condition in its low nibble for Jcc, SETcc, CMOVcc; low bits for shifts */

@@ -189,7 +189,10 @@ static void drop_page(struct x86_cpu *cpu, gva_t va, uint32_t id, uint32_t or_id
         if (set[n].page == (va & ~0xfffull) && (set[n].id == id || set[n].id == or_id))
             set[n].id = 0;
     }
-    cpu->env->code_mapping_changed(cpu->env->opaque);
+    if (cpu->env->code_page_flushed)
+        cpu->env->code_page_flushed(cpu->env->opaque, va);
+    else
+        cpu->env->code_mapping_changed(cpu->env->opaque);
 }
 
 void mmu_flush_page(struct x86_cpu *cpu, gva_t va)
