@@ -271,6 +271,8 @@ static int resolve(struct cmdline *cl, struct err *err)
                                     "lists all options)");
     if (!cl->nserials)
         cfg->serials[0] = "stdio";
+    if (cfg->lockstep.leader && cfg->naccels > 1)
+        return err_set(err, EINVAL, "-accel lockstep: it is the one engine or none; take the other -accel away");
     if (!cfg->naccels)
         cfg->accels[cfg->naccels++] = "auto";
     int rc = config_resolve_disks(cl, err);
