@@ -25,8 +25,8 @@ enum accel_cap {
     ACCEL_CAP_THREADS = 1 << 2,   /* one host thread per vCPU */
     ACCEL_CAP_DOORBELLS = 1 << 3, /* takes doorbell writes without an exit */
     ACCEL_CAP_NATIVE = 1 << 4,    /* guest code runs at the host's speed */
-    ACCEL_CAP_LEAD = 1 << 5,      /* lockstep: step() takes interrupts, answers devices, tells STEP_FAULT, and stores are told */
-    ACCEL_CAP_FOLLOW = 1 << 6,    /* lockstep: has step() */
+    ACCEL_CAP_LEAD = 1 << 6,      /* lockstep: step() takes interrupts, answers devices, tells STEP_FAULT, and stores are told */
+    ACCEL_CAP_FOLLOW = 1 << 7,    /* lockstep: has step() */
 };
 
 enum exit_kind {
