@@ -272,6 +272,8 @@ static int resolve(struct cmdline *cl, struct err *err)
     if (!cfg->kernel)
         return err_set(err, EINVAL, "nothing to boot: give a kernel with -kernel FILE (minivmm -h "
                                     "lists all options)");
+    if (cfg->lockstep.leader && cfg->naccels > 1)
+        return err_set(err, EINVAL, "-accel lockstep: it is the one engine or none; take the other -accel away");
     if (!cfg->naccels)
         cfg->accels[cfg->naccels++] = "auto";
     int rc = config_resolve_icount(cfg, err);

@@ -143,6 +143,39 @@ START_TEST(what_a_debug_step_does_badly_is_no_difference)
 }
 END_TEST
 
+/* Rings 0 and 3, SYSCALL, IRET, PUSHF in either ring, selectors, exceptions: the programs that measure engines. */
+static void run_probes(const struct accel_ops *follower, unsigned every)
+{
+    const uint8_t *const entries[] = {probe_runs, probe_syscall, probe_flags, probe_segments, probe_exceptions};
+    for (unsigned i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+        struct vm_exit last = {.kind = EXIT_INTR};
+        struct cpu_state cpu;
+        struct err err = {0};
+        open_pair(follower, every);
+        ck_assert(!probe_guest_load(&rig.gmem, &err));
+        probe_guest_state(&cpu, entries[i], 0);
+        ck_assert_msg(!lockstep_accel.set_state(&rig.vcpu, &cpu, &err), "%s", err.msg);
+        accel_rig_run(&rig, &last);
+        ck_assert_msg(rig.done, "program %u: %s\n%s", i, last.kind == EXIT_FAIL ? last.fail.why : "no end",
+                      rig.vcpu.story ? rig.vcpu.story : "");
+        close_pair();
+    }
+}
+
+START_TEST(rings_and_exceptions_are_followed)
+{
+    run_probes(&interp_accel, 1);
+    run_probes(&interp_accel, 9);
+}
+END_TEST
+
+START_TEST(kvm_follows_rings_and_exceptions)
+{
+    run_probes(&kvm_accel, 1);
+    run_probes(&kvm_accel, 9);
+}
+END_TEST
+
 /* --- planted --- */
 
 static void flip_carry(struct accel_rig *r, struct vcpu *v, struct cpu_state *cpu)
@@ -280,6 +313,9 @@ START_TEST(kvm_follows_what_a_debug_step_does_badly)
     open_pair(&kvm_accel, 1);
     runs_to_the_end(peculiar, peculiar_end);
     close_pair();
+    open_pair(&kvm_accel, 16);
+    runs_to_the_end(peculiar, peculiar_end);
+    close_pair();
 }
 END_TEST
 
@@ -326,6 +362,7 @@ int main(void)
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, equal_engines_come_to_the_end);
     tcase_add_test(tc, what_a_debug_step_does_badly_is_no_difference);
+    tcase_add_test(tc, rings_and_exceptions_are_followed);
     tcase_add_test(tc, a_flag_is_found_at_its_instruction);
     tcase_add_test(tc, a_register_is_found_with_both_values);
     tcase_add_test(tc, vectors_and_segments_are_compared);
@@ -336,6 +373,7 @@ int main(void)
         tcase_add_test(tc, a_fault_of_kvm_is_found_too);
     if (kvm_works && has_hardware()) {
         tcase_add_test(tc, kvm_follows);
+        tcase_add_test(tc, kvm_follows_rings_and_exceptions);
         tcase_add_test(tc, kvm_follows_what_a_debug_step_does_badly);
     } else {
         printf("SKIP kvm_follows: no KVM with hardware virtualization here (no svm or vmx in /proc/cpuinfo)\n");

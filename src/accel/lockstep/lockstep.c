@@ -17,9 +17,9 @@
 #include "log.h"
 #include "src/accel/lockstep/lockstep_priv.h"
 #include "src/accel/x86/flags.h"
+#include "src/accel/x86/ops.h"
 #include "util.h"
 
-#define PATIENCE_S 2                 /* for one step of the follower */
 #define ALL_RAM_EVERY (1u << 20)     /* instructions between looks at all of RAM */
 #define MAX_WAKEUPS 100              /* of a follower's step by signals that were not for it */
 
@@ -39,7 +39,7 @@ static void on_follower_io(void *opaque, struct vcpu *v, struct vm_exit *exit)
 {
     (void)v;
     struct lockstep *ls = opaque;
-    atomic_store(&ls->gave_up, true);
+    atomic_store(&ls->watchdog.gave_up, true);
     if (exit->kind == EXIT_PIO && !exit->pio.write)
         memset(exit->pio.data, 0xff, (size_t)exit->pio.size * exit->pio.count);
     if (exit->kind == EXIT_MMIO && !exit->mmio.write)
@@ -76,41 +76,6 @@ static void give_follower_cpuid(void *opaque, uint32_t leaf, uint32_t subleaf, u
 {
     struct lockstep *ls = opaque;
     ls->lead.ops->cpuid(&ls->lead_cpu, leaf, subleaf, regs);
-}
-
-/* --- the watchdog --- */
-
-static void *watchdog_main(void *arg)
-{
-    struct lockstep *ls = arg;
-    unsigned long long last = 0;
-    struct timespec when;
-    pthread_mutex_lock(&ls->watchdog_lock);
-    while (!ls->watchdog_ends) {
-        clock_gettime(CLOCK_MONOTONIC, &when);
-        when.tv_sec += PATIENCE_S;
-        pthread_cond_clockwait(&ls->watchdog_wake, &ls->watchdog_lock, CLOCK_MONOTONIC, &when);
-        unsigned long long now = atomic_load(&ls->step_number);
-        if (now & 1 && now == last && !ls->watchdog_ends) {
-            atomic_store(&ls->gave_up, true);
-            ls->follow.ops->kick(&ls->follow_cpu);
-        }
-        last = now;
-    }
-    pthread_mutex_unlock(&ls->watchdog_lock);
-    return NULL;
-}
-
-static void watchdog_end(struct lockstep *ls)
-{
-    if (!ls->watchdog_runs)
-        return;
-    pthread_mutex_lock(&ls->watchdog_lock);
-    ls->watchdog_ends = true;
-    pthread_cond_signal(&ls->watchdog_wake);
-    pthread_mutex_unlock(&ls->watchdog_lock);
-    pthread_join(ls->watchdog, NULL);
-    ls->watchdog_runs = false;
 }
 
 /* --- set-up --- */
@@ -151,15 +116,13 @@ static void lockstep_vm_fini(struct accel *a)
     struct lockstep *ls = a->priv;
     if (!ls)
         return;
-    watchdog_end(ls);
+    watchdog_end(&ls->watchdog);
     if (ls->lead.priv)
         ls->lead.ops->vm_fini(&ls->lead);
     if (ls->follow.priv)
         ls->follow.ops->vm_fini(&ls->follow);
     gmem_fini(&ls->ram);
     pthread_mutex_destroy(&ls->follow_lock);
-    pthread_mutex_destroy(&ls->watchdog_lock);
-    pthread_cond_destroy(&ls->watchdog_wake);
     free(ls->suspect);
     free(ls->scratch);
     free(ls);
@@ -202,8 +165,7 @@ static int init_steps(struct lockstep *ls, struct err *err)
     ls->wrote_opaque = ls->a->gmem->wrote_opaque;
     ls->a->gmem->wrote = on_dma;
     ls->a->gmem->wrote_opaque = ls;
-    ls->watchdog_runs = !pthread_create(&ls->watchdog, NULL, watchdog_main, ls);
-    return ls->watchdog_runs ? 0 : err_set(err, EAGAIN, "-accel lockstep: no thread for the watchdog");
+    return watchdog_begin(&ls->watchdog, &ls->follow_cpu, err);
 }
 
 static int lockstep_vm_init(struct accel *a, struct err *err)
@@ -218,8 +180,6 @@ static int lockstep_vm_init(struct accel *a, struct err *err)
     ls->must_sync = true;
     a->priv = ls;
     pthread_mutex_init(&ls->follow_lock, NULL);
-    pthread_mutex_init(&ls->watchdog_lock, NULL);
-    pthread_cond_init(&ls->watchdog_wake, NULL);
     wire_engines(ls);
     int rc = init_steps(ls, err);
     if (rc)
@@ -347,7 +307,7 @@ static void describe_exit(const struct vm_exit *exit, char *buf, size_t len)
         snprintf(buf, len, "%.120s", exit->fail.why);
         break;
     default:
-        snprintf(buf, len, "no end of the step within %d s", PATIENCE_S);
+        snprintf(buf, len, "no end of the step within %d s", WATCHDOG_PATIENCE_S);
         break;
     }
 }
@@ -356,14 +316,13 @@ static bool step_follower(struct lockstep *ls, const struct step_target *until)
 {
     struct vm_exit exit;
     char why[128], what[160];
-    atomic_store(&ls->gave_up, false);
-    atomic_fetch_add(&ls->step_number, 1);
+    watchdog_step_begins(&ls->watchdog);
     unsigned tries = 0;
     do
         ls->follow.ops->step(&ls->follow_cpu, until, &exit);
-    while (exit.kind == EXIT_INTR && !atomic_load(&ls->gave_up) && ++tries < MAX_WAKEUPS);
-    atomic_fetch_add(&ls->step_number, 1);
-    if (exit.kind == EXIT_STEP && !atomic_load(&ls->gave_up))
+    while (exit.kind == EXIT_INTR && !atomic_load(&ls->watchdog.gave_up) && ++tries < MAX_WAKEUPS);
+    watchdog_step_ends(&ls->watchdog);
+    if (exit.kind == EXIT_STEP && !atomic_load(&ls->watchdog.gave_up))
         return true;
     describe_exit(&exit, why, sizeof why);
     snprintf(what, sizeof what, "%s: %s", ls->follow.ops->name, why);
@@ -414,7 +373,7 @@ static bool compare(struct lockstep *ls, uint64_t undefined, bool image)
     unsigned stores = image ? ls->stored_before : ls->stored.n;
     ls->unchecked++;
     ls->compared++;
-    if (ls->unchecked < ls->cfg->every && !undefined && !image)
+    if (ls->unchecked < ls->cfg->every && !undefined && !image && !ls->faulted)
         return true;
     if (!check(ls, &ls->after, undefined, stores))
         return false;
@@ -429,6 +388,8 @@ static uint64_t undefined_flags(struct lockstep *ls)
 {
     if (!ls->now.len)
         return 0;
+    if (ls->now.insn.op == op_syscall)
+        return FL_ARITH; /* defined, but an emulated processor is known to clear them */
     memcpy(ls->scratch->gpr, ls->before.gpr, sizeof ls->before.gpr);
     return x86_undefined_flags(ls->scratch, &ls->now.insn);
 }

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "accel.h"
+#include "src/accel/lockstep/watchdog.h"
 #include "src/accel/x86/cpu.h"
 
 #define LOCKSTEP_HISTORY 16
@@ -86,13 +86,7 @@ struct lockstep {
     char why[256], story[16384];
     uint8_t *suspect; /* pages that differed at the last look at all of RAM */
 
-    /* Ends a follower that runs away. */
-    pthread_t watchdog;
-    pthread_mutex_t watchdog_lock;
-    pthread_cond_t watchdog_wake;
-    bool watchdog_runs, watchdog_ends;
-    atomic_ullong step_number; /* odd while the follower steps */
-    atomic_bool gave_up;
+    struct watchdog watchdog;
 };
 
 /* lockstep_fetch.c: the instruction at the state's rip, and what kind it is. */

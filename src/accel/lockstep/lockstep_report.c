@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "src/accel/lockstep/lockstep_priv.h"
+#include "src/accel/x86/ops.h"
 
 struct text {
     char *buf;
@@ -43,22 +44,25 @@ static void put_memory(struct text *t, const struct insn *i)
     put(t, "]");
 }
 
-static void put_insn(struct text *t, const struct fetched *f)
+static bool is_relative(const struct insn *i)
+{
+    static x86_op *const ops[] = {op_jcc, op_jmp_i, op_call_i, op_loop, op_loope, op_loopne, op_jcxz};
+    for (unsigned n = 0; n < sizeof ops / sizeof ops[0]; n++) {
+        if (i->op == ops[n])
+            return true;
+    }
+    return false;
+}
+
+static void put_operands(struct text *t, const struct fetched *f)
 {
     const struct insn *i = &f->insn;
-    put(t, "  %016llx ", (unsigned long long)f->rip);
-    if (!f->len) {
-        put(t, " (no instruction can be read here)\n");
+    if (is_relative(i)) {
+        put(t, " %#llx", (unsigned long long)(f->rip + f->len + (uint64_t)i->imm));
         return;
     }
-    for (unsigned n = 0; n < f->len; n++)
-        put(t, "%02x", f->bytes[n]);
-    put(t, "%*s%s%s%s", f->len < 11 ? 2 * (11 - f->len) + 1 : 1, "", i->flags & INSN_LOCK ? "lock " : "",
-        i->flags & (INSN_REP | INSN_REPNE) ? "rep " : "", x86_insn_name(i));
-    if (i->flags & INSN_ENDS_BLOCK && i->flags & INSN_MEM ? 0 : i->op == NULL)
-        return;
-    if (i->flags & INSN_COND_END || (i->flags & INSN_ENDS_BLOCK && !(i->flags & INSN_MEM) && i->imm)) {
-        put(t, " %#llx\n", (unsigned long long)(f->rip + f->len + (uint64_t)i->imm));
+    if (i->op == op_jmp_far_i || i->op == op_call_far_i) {
+        put(t, " %#x:%#llx", i->imm2, (unsigned long long)i->imm);
         return;
     }
     put(t, " (%u bits)", i->opsize * 8u);
@@ -69,6 +73,21 @@ static void put_insn(struct text *t, const struct fetched *f)
     put(t, " reg=%s", reg_names[i->reg & 15]);
     if (i->imm)
         put(t, " imm=%#llx", (unsigned long long)i->imm);
+}
+
+static void put_insn(struct text *t, const struct fetched *f)
+{
+    const struct insn *i = &f->insn;
+    put(t, "  %016llx ", (unsigned long long)f->rip);
+    if (!f->len) {
+        put(t, "(no instruction can be read here)\n");
+        return;
+    }
+    for (unsigned n = 0; n < f->len; n++)
+        put(t, "%02x", f->bytes[n]);
+    put(t, "%*s%s%s%s", f->len < 11 ? 2 * (11 - f->len) + 1 : 1, "", i->flags & INSN_LOCK ? "lock " : "",
+        i->flags & (INSN_REP | INSN_REPNE) ? "rep " : "", x86_insn_name(i));
+    put_operands(t, f);
     put(t, "\n");
 }
 
