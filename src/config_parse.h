@@ -38,7 +38,7 @@ int config_add_device(void *target, const char *value, struct err *err);
 /* Match -device with -drive, put disks in order, fill their defaults. cfg.smp is known. */
 int config_resolve_disks(struct cmdline *cl, struct err *err);
 
-/* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm */
+/* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm, -cpu */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],
     *const machine_keys[];
 int config_set_memory(void *target, const char *value, struct err *err);
@@ -46,4 +46,5 @@ int config_set_smp(void *target, const char *value, struct err *err);
 int config_set_accel(void *target, const char *value, struct err *err);
 int config_add_accels(void *target, const char *value, struct err *err);
 int config_set_machine(void *target, const char *value, struct err *err);
+int config_set_cpu(void *target, const char *value, struct err *err);
 int config_enable_kvm(void *target, const char *value, struct err *err);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "src/accel/interp/interp_priv.h"
+#include "src/accel/x86/cpuid.h"
 #include "src/accel/x86/vec.h"
 #include "util.h"
 
@@ -232,12 +233,18 @@ int interp_env_init(struct interp *in, struct err *err)
         .code_written = code_written,
         .code_mapping_changed = code_mapping_changed,
         .pause = pause_cpu,
-        .phys_bits = 40,
+        .phys_bits = CPU_PHYS_BITS,
         .ncpus = in->ncpus,
         .tsc_hz = TSC_HZ,
         .x2apic = true,
         .tsc_deadline = true,
     };
+    struct cpu_features can;
+    x86_emulated_features(&in->env, &can);
+    int rc = cpu_model_resolve(a->cpu, &can, a->ops->name, false, &in->features, err);
+    if (rc)
+        return rc;
+    in->env.features = &in->features;
     const struct intc_soft_config cfg = {
         .pio = a->pio,
         .mmio = a->mmio,

@@ -36,6 +36,7 @@ struct interp_cpu {
 struct interp {
     struct accel *a;
     struct x86_env env;
+    struct cpu_features features; /* env points at them */
     struct interp_cpu **cpus;
     unsigned ncpus, turn;
     struct interp_cpu *current;

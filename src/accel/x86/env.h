@@ -8,6 +8,7 @@
 
 #include "gmem.h"
 
+struct cpu_features;
 struct x86_cpu;
 
 struct x86_env {
@@ -34,7 +35,8 @@ struct x86_env {
     void (*code_mapping_changed)(void *opaque);
     /* This CPU waits for another one: a good moment to let that one run. May be NULL. */
     void (*pause)(void *opaque, unsigned cpu);
-    /* The processor model (cpuid.c). */
+    /* The processor model (cpuid.c). features: NULL is all that can be emulated. */
+    const struct cpu_features *features;
     unsigned phys_bits; /* 36 to 52; 40 is what the model of today has */
     unsigned ncpus;
     uint64_t tsc_hz;
