@@ -69,6 +69,7 @@ struct vm_exit {
 };
 
 struct accel;
+struct cpu_choice;
 struct vcpu;
 
 /* What the lockstep runner (src/accel/lockstep/) wants from an engine under it. */
@@ -149,6 +150,7 @@ struct accel {
     void *io_opaque;
     struct vcpu *vcpus; /* nvcpus of them, ids 0 up; owned by the machine */
     unsigned nvcpus;
+    const struct cpu_choice *cpu;   /* -cpu (cpu_model.h); NULL: the engine's best */
     struct intc *intc;              /* set by vm_init of engines with IRQCHIP */
     struct switchboard switchboard; /* set by vm_init of engines with DOORBELLS */
     const struct lockstep_config *lockstep; /* for engine lockstep */

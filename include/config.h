@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "block.h"
+#include "cpu_model.h"
 #include "err.h"
 #include "loader.h"
 #include "opt.h"
@@ -65,6 +66,7 @@ struct config {
     unsigned nshares;
     uint64_t ram_size; /* bytes, whole pages */
     unsigned smp;
+    struct cpu_choice cpu; /* -cpu */
     const char *accels[CONFIG_MAX_ACCELS]; /* in order of preference, no name twice; or "auto" */
     unsigned naccels;
     struct {

@@ -85,6 +85,12 @@ static const struct opt_row rows[] = {
              "2024-01-01 00:00 UTC. With software engines only; -d icount prints the count at the end."},
     {.name = "enable-kvm", .group = GROUP_MACHINE, .kind = OPT_CALL, .parse = config_enable_kvm,
      .help = "The same as -accel kvm."},
+    {.name = "cpu", .metavar = "MODEL[,+F][,-F]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
+     .parse = config_set_cpu,
+     .help = "The processor that the guest sees, and features to add or leave out; -cpu help lists both. "
+             "max (the default) is all that the engine can offer; host the same, and an error with an "
+             "engine that does not run on the host's CPU; x86-64-v1, -v2 and -v3 are the same on every "
+             "engine and host, or an error."},
     {.name = "machine", .metavar = "[type=]TYPE[,accel=NAME[:NAME]...]", .group = GROUP_MACHINE,
      .kind = OPT_CALL, .parse = config_set_machine, .keys = machine_keys,
      .help = "The board, also as -M."},

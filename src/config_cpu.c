@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The options that size the machine and choose its engine: -m, -smp, -accel, -machine,
-// -enable-kvm. CPU topology is not shown to guests: every vCPU is a socket of its own. -smp
+// -enable-kvm, -cpu. CPU topology is not shown to guests: every vCPU is a socket of its own. -smp
 // accepts QEMU's words and checks that they agree with each other, so that a command line made
 // for QEMU means the same number of CPUs here.
 #include <errno.h>
@@ -273,6 +273,20 @@ int config_enable_kvm(void *target, const char *value, struct err *err)
     (void)value;
     struct cmdline *cl = target;
     return add_accel(&cl->cfg, "kvm", err);
+}
+
+#define CPU_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,+-_="
+
+int config_set_cpu(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    if (!strcmp(value, "help")) {
+        cpu_print_help(stdout);
+        return OPT_STOP;
+    }
+    if (value[strspn(value, CPU_CHARACTERS)])
+        return err_set(err, EINVAL, "-cpu: '%s' is not MODEL[,+FEATURE][,-FEATURE]... (-cpu help lists both)", OPT_QUOTE(value));
+    return cpu_choice_parse(&cl->cfg.cpu, value, err);
 }
 
 static const struct opt_choice machine_types[] = {

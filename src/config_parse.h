@@ -79,12 +79,13 @@ int config_add_share(void *target, const char *value, struct err *err);
 int config_refuse_virtfs(void *target, const char *value, struct err *err);
 /* Fill the defaults of shares. cfg.smp and disks are known. */
 int config_resolve_shares(struct cmdline *cl, struct err *err);
+
 /* config_icount.c: -icount */
 extern const struct opt_keys *const icount_keys[];
 int config_set_icount(void *target, const char *value, struct err *err);
 int config_resolve_icount(const struct config *cfg, struct err *err); /* engines are known */
 
-/* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm */
+/* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm, -cpu */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],
     *const machine_keys[];
 int config_set_memory(void *target, const char *value, struct err *err);
@@ -92,4 +93,5 @@ int config_set_smp(void *target, const char *value, struct err *err);
 int config_set_accel(void *target, const char *value, struct err *err);
 int config_add_accels(void *target, const char *value, struct err *err);
 int config_set_machine(void *target, const char *value, struct err *err);
+int config_set_cpu(void *target, const char *value, struct err *err);
 int config_enable_kvm(void *target, const char *value, struct err *err);

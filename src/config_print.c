@@ -98,6 +98,9 @@ static void print_machine(const struct config *cfg, FILE *out)
     for (unsigned i = 0; i < cfg->naccels; i++)
         fprintf(out, "%s%s", i ? ":" : "", cfg->accels[i]);
     fputc('\n', out);
+    fprintf(out, "cpu = ");
+    cpu_choice_print(&cfg->cpu, out);
+    fputc('\n', out);
     print_flag("accel-probe", cfg->accel_probe, out);
     if (cfg->icount)
         fprintf(out, "icount = shift %u, seed %llu\n", cfg->icount_shift,

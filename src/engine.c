@@ -27,6 +27,7 @@ static int open_engine(void *opaque, const struct accel_ops *ops, struct err *er
         .gmem = &vm->gmem,
         .loop = &vm->loop,
         .nvcpus = vm->cfg->smp,
+        .cpu = &vm->cfg->cpu,
         .lock = &vm->lock,
         .pio = &vm->pio,
         .mmio = &vm->mmio,

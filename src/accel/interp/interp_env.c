@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "src/accel/interp/interp_priv.h"
+#include "src/accel/x86/cpuid.h"
 #include "src/accel/x86/vec.h"
 #include "util.h"
 
@@ -287,12 +288,18 @@ int interp_env_init(struct interp *in, struct err *err)
         .code_page_flushed = code_page_flushed,
         .pause = pause_cpu,
         .change_cpuid = change_cpuid,
-        .phys_bits = 40,
+        .phys_bits = CPU_PHYS_BITS,
         .ncpus = in->ncpus,
         .tsc_hz = TSC_HZ,
         .x2apic = true,
         .tsc_deadline = true,
     };
+    struct cpu_features can;
+    x86_emulated_features(&in->env, &can);
+    int rc = cpu_model_resolve(a->cpu, &can, a->ops->name, false, &in->features, err);
+    if (rc)
+        return rc;
+    in->env.features = &in->features;
     const struct intc_soft_config cfg = {
         .pio = a->pio,
         .mmio = a->mmio,

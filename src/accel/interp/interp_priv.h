@@ -54,6 +54,7 @@ static inline struct exit *interp_target_at(struct interp_cpu *c, gva_t va)
 struct interp {
     struct accel *a;
     struct x86_env env;
+    struct cpu_features features; /* env points at them */
     struct interp_cpu **cpus;
     unsigned ncpus, turn;
     struct interp_cpu *current;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// What CPU the guest sees: the host's features that KVM supports, changed by the policy tables below, and each vCPU's own place in a flat
-// topology (one package, `smp` cores, one thread each). KVM API sections 4.20 (KVM_SET_CPUID2), 4.46 (KVM_GET_SUPPORTED_CPUID);
+// What CPU the guest sees: a model of cpu_model.h, or (-cpu max and host, the default) the host's features that KVM supports, changed by the policy
+// tables below; and each vCPU's own place in a flat topology (one package, `smp` cores, one thread each). KVM API sections 4.20 (KVM_SET_CPUID2), 4.46 (KVM_GET_SUPPORTED_CPUID);
 // SDM vol. 2 CPUID; APM vol. 3 appendix E; Documentation/virt/kvm/x86/cpuid.rst for leaf 0x4000_0001.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_model.h"
 #include "log.h"
 #include "src/accel/kvm/kvm_priv.h"
 #include "util.h"
@@ -148,6 +149,58 @@ static int keep_supported(struct kvm_vm *kvm, struct err *err)
     return 0;
 }
 
+/* --- the model --- */
+
+static void read_features(struct kvm_cpuid2 *c, struct cpu_features *out)
+{
+    for (unsigned w = 0; w < CPU_WORDS; w++) {
+        struct kvm_cpuid_entry2 *e = find_leaf(c, cpu_word_places[w].leaf, cpu_word_places[w].subleaf);
+        out->word[w] = e ? *reg_of(e, cpu_word_places[w].reg) : 0;
+    }
+}
+
+/* The engine's own CPU, with what -cpu adds or leaves out. */
+static void write_features(struct kvm_cpuid2 *c, const struct cpu_features *f)
+{
+    for (unsigned w = 0; w < CPU_WORDS; w++) {
+        struct kvm_cpuid_entry2 *e = find_leaf(c, cpu_word_places[w].leaf, cpu_word_places[w].subleaf);
+        if (e)
+            *reg_of(e, cpu_word_places[w].reg) = f->word[w];
+    }
+    struct kvm_cpuid_entry2 *xsave = find_leaf(c, 0xd, 0);
+    if (xsave && !(cpu_xcr0(f) & CPU_XSAVE_AVX)) {
+        xsave->eax &= (uint32_t)cpu_xcr0(f);
+        xsave->edx = 0;
+    }
+}
+
+/* A model that is the same everywhere: its leaves in the place of all but the hypervisor's. */
+static void make_model(struct kvm_cpuid2 *c, const struct cpu_features *f, unsigned cpus)
+{
+    const struct kvm_cpuid_entry2 *sizes = find_leaf(c, 0x80000008, 0);
+    unsigned host_bits = sizes ? sizes->eax & 0xff : 36;
+    const struct cpu_place place = {.cpus = cpus,
+                                    .phys_bits = host_bits < CPU_PHYS_BITS ? host_bits : CPU_PHYS_BITS,
+                                    .xcr0 = 1};
+    unsigned kept = 0;
+    for (unsigned i = 0; i < c->nent; i++) {
+        if (c->entries[i].function >> 28 == 4)
+            c->entries[kept++] = c->entries[i];
+    }
+    c->nent = kept;
+    const struct cpu_leaf_name *name = cpu_leaf_names;
+    do {
+        uint32_t r[4];
+        cpu_leaf(f, &place, name->leaf, name->subleaf, r);
+        if (name->leaf == 0xd && !(r[EAX] | r[EBX] | r[ECX]))
+            continue; /* KVM writes a size into it that is not the model's */
+        c->entries[c->nent++] = (struct kvm_cpuid_entry2){
+            .function = name->leaf, .index = name->subleaf,
+            .flags = name->indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+            .eax = r[EAX], .ebx = r[EBX], .ecx = r[ECX], .edx = r[EDX]};
+    } while ((++name)->leaf && c->nent < MAX_LEAVES);
+}
+
 int kvm_cpuid_init(struct accel *a, struct err *err)
 {
     struct kvm_vm *kvm = a->priv;
@@ -165,7 +218,17 @@ int kvm_cpuid_init(struct accel *a, struct err *err)
     struct kvm_cpuid_entry2 *features = find_leaf(c, 1, 0);
     if (features && kvm->tsc_deadline)
         features->ecx |= 1u << 24;
-    set_package(c, a->nvcpus);
+    struct cpu_features have, chosen;
+    read_features(c, &have);
+    rc = cpu_model_resolve(a->cpu, &have, a->ops->name, true, &chosen, err);
+    if (rc)
+        return rc;
+    if (cpu_choice_is_own(a->cpu)) {
+        write_features(c, &chosen);
+        set_package(c, a->nvcpus);
+    } else {
+        make_model(c, &chosen, a->nvcpus);
+    }
     return 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include "cpu_state.h"
 #include "insn.h"
+#include "cpu_model.h"
 
 typedef uint64_t gva_t; /* linear (virtual) address */
 
@@ -151,6 +152,7 @@ struct x86_cpu {
     struct mmu *mmu;            /* translation caches (mmu.c) */
     unsigned id;
     uint64_t icount;            /* instructions retired */
+    struct cpu_features features; /* what CPUID offers */
     uint64_t random_state;      /* of RDRAND and RDSEED: seeded by the engine */
     struct x86_env *env;
 };

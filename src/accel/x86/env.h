@@ -9,6 +9,8 @@
 #include "gmem.h"
 #include "src/accel/x86/cpu.h"
 
+struct cpu_features;
+
 struct x86_env {
     struct gmem *gmem;
     void *opaque;
@@ -39,7 +41,8 @@ struct x86_env {
     void (*pause)(void *opaque, unsigned cpu);
     /* Takes features away from the model's answer (eax, ebx, ecx, edx). May be NULL. */
     void (*change_cpuid)(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
-    /* The processor model (cpuid.c). */
+    /* The processor model (cpuid.c). features: NULL is all that can be emulated. */
+    const struct cpu_features *features;
     unsigned phys_bits; /* 36 to 52; 40 is what the model of today has */
     unsigned ncpus;
     uint64_t tsc_hz;

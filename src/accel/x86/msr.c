@@ -162,7 +162,7 @@ static bool read_special(struct x86_cpu *cpu, uint32_t n, uint64_t *val)
 bool msr_read(struct x86_cpu *cpu, uint32_t n, uint64_t *val)
 {
     const struct msr_row *row = find_row(n);
-    if (!row)
+    if (!row || !cpu_msr_offered(&cpu->features, n))
         return false;
     if (row->rule == SPECIAL)
         return read_special(cpu, n, val);
@@ -252,7 +252,7 @@ static bool are_memory_types(uint64_t val, bool pat)
 bool msr_write(struct x86_cpu *cpu, uint32_t n, uint64_t val)
 {
     const struct msr_row *row = find_row(n);
-    if (!row || row->rule == CONSTANT)
+    if (!row || row->rule == CONSTANT || !cpu_msr_offered(&cpu->features, n))
         return false;
     if (row->rule == IGNORED)
         return true;

@@ -88,7 +88,7 @@ void x86_write_cr3(struct x86_cpu *cpu, uint64_t val)
 void x86_write_cr4(struct x86_cpu *cpu, uint64_t val)
 {
     uint64_t changed = cpu->cr4 ^ val;
-    if (val & ~(uint64_t)CR4_BITS)
+    if (val & (~(uint64_t)CR4_BITS | x86_cr4_withheld(cpu)))
         gp0(cpu);
     if (x86_long_mode(cpu) && !(val & CR4_PAE))
         gp0(cpu);

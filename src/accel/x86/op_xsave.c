@@ -9,6 +9,7 @@
 // XSAVES and XRSTORS are the compacted forms for privilege level 0.
 #include <string.h>
 
+#include "cpuid.h"
 #include "ops.h"
 #include "vec.h"
 #include "x87.h"
@@ -401,15 +402,14 @@ void op_xgetbv(struct x86_cpu *cpu, const struct insn *i)
     cpu->gpr[RDX] = v >> 32;
 }
 
-/* x87 always; AVX only with SSE, and where the host can run it. */
+/* x87 always; AVX only with SSE, and where the model has it. */
 void op_xsetbv(struct x86_cpu *cpu, const struct insn *i)
 {
     (void)i;
     if (!(cpu->cr4 & CR4_OSXSAVE))
         x86_raise(cpu, X86_UD);
     uint64_t v = (uint64_t)(uint32_t)cpu->gpr[RDX] << 32 | (uint32_t)cpu->gpr[RAX];
-    uint64_t offered = X_X87 | X_SSE | (x86_host_vector_level() & VEC_AVX ? X_AVX : 0u);
-    if (cpu->cpl || (uint32_t)cpu->gpr[RCX] || v & ~offered || !(v & X_X87) ||
+    if (cpu->cpl || (uint32_t)cpu->gpr[RCX] || v & ~x86_xcr0_supported(cpu) || !(v & X_X87) ||
         (v & X_AVX && !(v & X_SSE)))
         x86_raise_error(cpu, X86_GP, 0);
     cpu->xcr0 = v;

@@ -19,6 +19,10 @@ int x86_cpu_init(struct x86_cpu *cpu, struct x86_env *env, unsigned id, struct e
     memset(cpu, 0, sizeof *cpu);
     cpu->env = env;
     cpu->id = id;
+    if (env->features)
+        cpu->features = *env->features;
+    else
+        x86_emulated_features(env, &cpu->features);
     return mmu_init(cpu, err);
 }
 
@@ -170,7 +174,7 @@ static bool is_possible(const struct x86_cpu *cpu, const struct cpu_state *s)
         if (s->seg[n].type > 15 || s->seg[n].dpl > 3 || !x86_canonical(s->seg[n].base))
             return false;
     }
-    return !(s->xcr0 & ~x86_xcr0_supported()) && s->xcr0 & 1 &&
+    return !(s->xcr0 & ~x86_xcr0_supported(cpu)) && s->xcr0 & 1 &&
            (unsigned)s->run <= CPU_WAIT_FOR_SIPI;
 }
 
