@@ -53,7 +53,17 @@ struct share_config {
     unsigned queues;     /* for requests; one per vCPU, up to 4 */
 };
 
+/* For code that runs a machine of its own (src/run/): none of it is on the command line. */
+struct config_hooks {
+    struct chr *(*open_com1)(void *self, const struct chr_env *env, struct err *err);
+    void (*resized)(void *self); /* the terminal has another size; the event loop's thread */
+    void *self;
+    const void *initrd; /* an initramfs in memory */
+    size_t initrd_size;
+};
+
 struct config {
+    const struct config_hooks *hooks; /* NULL: a machine from the command line */
     const char *kernel, *initrd, *append; /* append after defaults, never NULL after config_parse */
     bool append_default; /* nobody gave -append */
     bool no_initrd;      /* -initrd none: not even one that minivmm makes */

@@ -225,7 +225,9 @@ static int prepare(struct auto_boot *ab, struct root_search *search, const char 
     if (search->on_disk && cmdline_get(cfg->append, "rootfstype", fstype, sizeof fstype))
         fstype[strcspn(fstype, ",")] = '\0';
     unsigned n = list_needs(search, fstype, needs);
-    int rc = drivers_collect(set, cfg, release, needs, n, err);
+    int rc = drivers_collect(set, cfg, release, needs, n,
+                             "give -modules DIR or -initrd FILE (-initrd none boots all the same)",
+                             err);
     if (!rc && (set->count || root_needs_init(search->name)))
         rc = make_initramfs(ab, set, err);
     if (!rc && ab->initramfs.len && !search->name[0])
@@ -243,7 +245,7 @@ int auto_boot_prepare(struct auto_boot *ab, const struct config *cfg, struct err
     struct root_search search = {.cfg = cfg};
     struct err unread = {0};
     *ab = (struct auto_boot){0};
-    if (cfg->initrd || cfg->no_initrd || !cfg->ndisks ||
+    if (cfg->hooks || cfg->initrd || cfg->no_initrd || !cfg->ndisks ||
         kernel_read_release(cfg->kernel, release, &unread))
         return 0;
     search.named = !cfg->append_default &&

@@ -43,11 +43,12 @@ static int create_vcpus(struct vm *vm, struct err *err)
 static int plan_boot(struct vm *vm, enum kernel_unpack unpack, struct err *err)
 {
     const struct config *cfg = vm->cfg;
+    const struct config_hooks *hooks = cfg->hooks;
     const struct boot_request req = {
         .kernel = cfg->kernel,
         .initrd = cfg->initrd,
-        .initrd_data = vm->auto_boot.initramfs.data,
-        .initrd_size = vm->auto_boot.initramfs.len,
+        .initrd_data = hooks ? hooks->initrd : vm->auto_boot.initramfs.data,
+        .initrd_size = hooks ? hooks->initrd_size : vm->auto_boot.initramfs.len,
         .cmdline = vm->auto_boot.cmdline ? vm->auto_boot.cmdline : cfg->append,
         .ram_size = cfg->ram_size,
         .rsdp = ACPI_TABLES,

@@ -87,11 +87,13 @@ static int make_serials(struct vm *vm, struct err *err)
         unsigned irq;
     } com[CONFIG_MAX_SERIALS] = {{"com1", COM1_PORT, IRQ_COM1}, {"com2", COM2_PORT, IRQ_COM2}};
     const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm)};
+    const struct config_hooks *hooks = vm->cfg->hooks;
 
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++) {
         if (!vm->cfg->serials[i])
             continue;
-        vm->chrs[i] = chr_open(vm->cfg->serials[i], &env, err);
+        vm->chrs[i] = !i && hooks ? hooks->open_com1(hooks->self, &env, err)
+                                  : chr_open(vm->cfg->serials[i], &env, err);
         if (!vm->chrs[i])
             return -EINVAL;
         const struct serial_config cfg = {

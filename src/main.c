@@ -14,6 +14,7 @@
 #include "log.h"
 #include "src/fatal.h"
 #include "src/probe_command.h"
+#include "src/run/run.h"
 #include "src/vm.h"
 #include "stop.h"
 
@@ -85,6 +86,8 @@ int main(int argc, char **argv)
         return complain(&err, EXIT_HOST_ERROR);
     if (argc > 1 && !strcmp(argv[1], "probe"))
         return close_output(probe_command(argc - 1, argv + 1));
+    if (argc > 1 && (!strcmp(argv[1], "run") || !strcmp(argv[1], "shell")))
+        return close_output(run_command(argc - 1, argv + 1));
     int status = config_parse(&cfg, argc, argv, &outcome, &err);
     if (status)
         return complain(&err, status == -EINVAL ? EXIT_USAGE : EXIT_HOST_ERROR);
