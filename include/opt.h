@@ -10,7 +10,7 @@
 //
 // Everything that returns int returns 0, -EINVAL or -ENOMEM with the message set, or OPT_STOP:
 // what was asked for has been printed and nothing should run.
-// Left out: short options, `-option=value`, abbreviations.
+// Left out: short options, abbreviations, and `-option=value` but where a table asks for it.
 // Thread: set-up only.
 #pragma once
 
@@ -56,7 +56,13 @@ struct opt_row {
 struct opt_table {
     const char *const *groups; /* headings, NULL-terminated */
     const struct opt_row *rows;
+    bool gnu; /* names are shown with two dashes, and --name=value is taken too */
 };
+
+static inline const char *opt_dashes(const struct opt_table *table)
+{
+    return table->gnu ? "--" : "-";
+}
 
 /* The keys of one kind of value. */
 struct opt_keys {

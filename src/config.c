@@ -145,7 +145,7 @@ static const struct opt_row rows[] = {
      .parse = print_option_table},
     {0},
 };
-static const struct opt_table table = {groups, rows};
+static const struct opt_table table = {.groups = groups, .rows = rows};
 
 static int print_help(void *target, const char *value, struct err *err)
 {

@@ -92,7 +92,7 @@ int drivers_collect(struct module_set *set, const struct config *cfg, const char
     set->release = release;
     int rc = module_dir_find(&dir, cfg->modules, cfg->kernel, release, &tried, err);
     if (rc == -ENOENT && cfg->modules)
-        rc = err_set(err, ENOENT, "-modules: there are no modules of kernel %s in %s", release,
+        rc = err_set(err, ENOENT, "there are no modules of kernel %s in %s", release,
                      tried ? tried : cfg->modules);
     else if (rc == -ENOENT)
         rc = no_directory(cfg, release, needs, n, tried, advice, err);

@@ -24,7 +24,7 @@ static int status_of_machine(struct run *run, enum stop_cause cause, int status)
         return status;
     case STOP_QUIT:
         run->cause = "quit";
-        return RUN_STATUS_FAILED;
+        return run->started ? EXIT_OK : RUN_STATUS_FAILED;
     case STOP_POWEROFF:
         run->cause = "poweroff";
         return run->started ? EXIT_OK : RUN_STATUS_FAILED;

@@ -57,13 +57,13 @@ static const struct opt_row rows[] = {
      .offset = FIELD(json), .help = "Write how it went to a file, as one JSON object."},
     {.name = "verbose", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = FIELD(verbose),
      .help = "Show the kernel's messages, and minivmm's own, on standard error."},
-    {.name = "h", .group = GROUP_TELL, .kind = OPT_CALL, .parse = print_help,
-     .help = "Print this list and stop, also as --help."},
-    {.name = "help", .kind = OPT_CALL, .parse = print_help},
+    {.name = "help", .group = GROUP_TELL, .kind = OPT_CALL, .parse = print_help,
+     .help = "Print this list and stop, also as -h."},
+    {.name = "h", .kind = OPT_CALL, .parse = print_help},
     {.name = "option-table", .metavar = "man", .kind = OPT_CALL, .parse = print_table},
     {0},
 };
-static const struct opt_table table = {groups, rows};
+static const struct opt_table table = {.groups = groups, .rows = rows, .gnu = true};
 
 static int print_help(void *target, const char *value, struct err *err)
 {
@@ -123,7 +123,7 @@ static const struct opt_row *find_row(const char *arg)
         if (!strcmp(row->name, name))
             return row;
     }
-    return NULL;
+    return NULL; /* --name=value is none either: it stands alone */
 }
 
 /* Where the options end: at "--", or at the first word that is none. */
@@ -163,7 +163,7 @@ int run_parse(struct run_options *opt, int argc, char **argv, struct err *err)
     }
     if (!opt->shell)
         return err_set(err, EINVAL, "run: no command: minivmm run [OPTION]... -- COMMAND "
-                                "[ARGUMENT]... (minivmm run -h lists the options)");
+                                "[ARGUMENT]... (minivmm run --help lists the options)");
     shell_command(opt);
     return 0;
 }
