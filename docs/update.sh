@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Puts the option table of a built minivmm between the markers in docs/minivmm.1 and README.md.
+# Puts the option tables of a built minivmm between the markers in docs/minivmm.1, docs/minivmm-run.1 and README.md.
 # Usage: docs/update.sh [--check] BINARY       (--check changes nothing and fails when a file is out of date)
 set -euo pipefail
 
@@ -16,10 +16,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0
 
-# FILE FORM: the text between the lines that hold "options: begin" and "options: end" becomes the table in that form.
+# FILE FORM [COMMAND]: the text between the lines that hold "options: begin" and "options: end" becomes the (command's) table in that form.
 update() {
     local file=$1 form=$2
-    "$binary" -option-table "$form" >"$work/table"
+    "$binary" ${3+"$3"} -option-table "$form" >"$work/table"
     awk -v table="$work/table" '
         /options: begin/ { print; while ((getline line < table) > 0) print line; inside = 1; seen++ }
         /options: end/ { inside = 0; seen++ }
@@ -40,5 +40,6 @@ update() {
 }
 
 update docs/minivmm.1 man
+update docs/minivmm-run.1 man run
 update README.md markdown
 exit $status
