@@ -57,6 +57,7 @@ suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
 suite boot tests/boot/run.sh ./minivmm
 suite console tests/console/run.sh ./minivmm
+suite devices tests/devices/run.sh ./minivmm
 
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 ((failed == 0))
