@@ -84,7 +84,7 @@ GS := guest-images/small
 GB := $(B)/guest-images
 GUESTS := $(patsubst $(GS)/%.S,$(GB)/%.img,$(wildcard $(GS)/*_real.S)) \
           $(patsubst $(GS)/%.c,$(GB)/%.img,$(wildcard $(GS)/*_protected.c $(GS)/*_long.c))
-GUEST_LIB := start.S lib.c irq.c time.c apic.c smp.c pci.c virtio.c
+GUEST_LIB := start.S lib.c irq.c time.c apic.c smp.c pci.c virtio.c watchdog.c
 GUEST_CFLAGS := -std=gnu17 -Os -g0 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-stack-protector \
                 -fno-asynchronous-unwind-tables -fcf-protection=none -mno-red-zone -mgeneral-regs-only
 GUEST_LD := ld --build-id=none -z noexecstack --no-warn-rwx-segments

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Puts the option tables of a built minivmm between the markers in docs/minivmm.1, docs/minivmm-run.1 and README.md.
+# Puts the tables of a built minivmm, options and exit statuses, between the markers in docs/minivmm.1, docs/minivmm-run.1, README.md and
+# docs/exit-codes.md.
 # Usage: docs/update.sh [--check] BINARY       (--check changes nothing and fails when a file is out of date)
 set -euo pipefail
 
@@ -16,16 +17,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0
 
-# FILE FORM [COMMAND]: the text between the lines that hold "options: begin" and "options: end" becomes the (command's) table in that form.
+# FILE TABLE FORM [COMMAND]: the text between the lines that hold "TABLEs: begin" and "TABLEs: end" becomes the (command's) table in that form.
 update() {
-    local file=$1 form=$2
-    "$binary" ${3+"$3"} -option-table "$form" >"$work/table"
-    awk -v table="$work/table" '
-        /options: begin/ { print; while ((getline line < table) > 0) print line; inside = 1; seen++ }
-        /options: end/ { inside = 0; seen++ }
+    local file=$1 name=$2s form=$3
+    "$binary" ${4+"$4"} "-$2-table" "$form" >"$work/table"
+    awk -v table="$work/table" -v first="$name: begin" -v last="$name: end" '
+        index($0, first) { print; while ((getline line < table) > 0) print line; inside = 1; seen++ }
+        index($0, last) { inside = 0; seen++ }
         !inside { print }
         END { exit seen != 2 }' "$top/$file" >"$work/new" || {
-        echo "$file: no \"options: begin\" and \"options: end\" lines" >&2
+        echo "$file: no \"$name: begin\" and \"$name: end\" lines" >&2
         exit 1
     }
     if cmp -s "$work/new" "$top/$file"; then
@@ -39,7 +40,9 @@ update() {
     fi
 }
 
-update docs/minivmm.1 man
-update docs/minivmm-run.1 man run
-update README.md markdown
+update docs/minivmm.1 option man
+update docs/minivmm.1 exit man
+update docs/minivmm-run.1 option man run
+update docs/exit-codes.md exit markdown
+update README.md option markdown
 exit $status

@@ -26,6 +26,10 @@ enum virtio_bus { VIRTIO_BUS_PCI, VIRTIO_BUS_MMIO };
 struct chr;
 struct chr_env;
 
+/* -action */
+enum panic_action { PANIC_SHUTDOWN, PANIC_EXIT_FAILURE, PANIC_NONE };
+enum watchdog_action { WATCHDOG_RESET, WATCHDOG_POWEROFF, WATCHDOG_SHUTDOWN, WATCHDOG_NONE };
+
 #define PORT_NR_ANY UINT32_MAX
 
 /* A port of the virtio console. */
@@ -87,8 +91,17 @@ struct config {
     bool debug_exit;
     uint16_t debug_exit_port, debug_exit_size;
     bool no_reboot;
+    enum panic_action panic_action;
+    enum watchdog_action watchdog_action;
+    bool pvpanic, i6300esb;
+    bool rng;
+    bool rng_seeded; /* the same bytes at every run */
+    enum virtio_bus rng_bus;
+    uint64_t rng_seed;
     bool snapshot;       /* for all disks */
     const char *pidfile, *name;
+    const char *result, *junit; /* files; NULL: none */
+    unsigned junit_pass;        /* a status that counts as passed, beside 0 */
     const char *log_items, *log_file; /* -d (checked, for log_enable), -D; NULL: not given */
     unsigned timeout_s;  /* 0: none */
     struct opt_pool pool; /* the strings above that are neither argv's nor constant */

@@ -10,6 +10,7 @@
 
 #include "src/config_parse.h"
 #include "log.h"
+#include "stop.h"
 #include "util.h"
 #include "version.h"
 
@@ -21,6 +22,7 @@ static int set_name(void *target, const char *value, struct err *err);
 static int print_help(void *target, const char *value, struct err *err);
 static int print_version(void *target, const char *value, struct err *err);
 static int print_option_table(void *target, const char *value, struct err *err);
+static int print_exit_table(void *target, const char *value, struct err *err);
 
 enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_CONSOLE, GROUP_RUN, GROUP_TELL };
 static const char *const groups[] = {
@@ -121,9 +123,21 @@ static const struct opt_row rows[] = {
 
     {.name = "no-reboot", .group = GROUP_RUN, .kind = OPT_FLAG, .offset = FIELD(no_reboot),
      .help = "End when the guest resets the machine, instead of starting it again."},
+    {.name = "action", .metavar = "EVENT=ACTION[,EVENT=ACTION]...", .group = GROUP_RUN,
+     .kind = OPT_CALL, .parse = config_set_action, .keys = action_keys,
+     .help = "What to do when something happens to the guest."},
+    {.name = "watchdog-action", .group = GROUP_RUN, .kind = OPT_CHOICE,
+     .choices = config_watchdog_actions, .offset = FIELD(watchdog_action),
+     .help = "The same as -action watchdog=."},
+    {.name = "no-shutdown", .kind = OPT_CALL, .parse = config_refuse_no_shutdown},
     {.name = "timeout", .metavar = "SECONDS", .group = GROUP_RUN, .kind = OPT_NUMBER,
      .max = UINT32_MAX, .offset = FIELD(timeout_s),
      .help = "End with status 124 after so long (default 0: never)."},
+    {.name = "result", .metavar = "FILE", .group = GROUP_RUN, .kind = OPT_FILE,
+     .offset = FIELD(result),
+     .help = "Write how the run ended to a JSON file: cause, status, times, counters, last lines."},
+    {.name = "junit", .metavar = "FILE[,pass=STATUS]", .group = GROUP_RUN, .kind = OPT_CALL,
+     .parse = config_set_junit, .keys = junit_keys, .help = "The same as a JUnit test report."},
     {.name = "pidfile", .metavar = "FILE", .group = GROUP_RUN, .kind = OPT_FILE,
      .offset = FIELD(pidfile), .help = "Write the process id to a file."},
     {.name = "name", .metavar = "[guest=]TEXT", .group = GROUP_RUN, .kind = OPT_CALL,
@@ -141,6 +155,7 @@ static const struct opt_row rows[] = {
     {.name = "help", .kind = OPT_CALL, .parse = print_help},
     {.name = "version", .group = GROUP_TELL, .kind = OPT_CALL, .parse = print_version,
      .help = "Print the version and stop."},
+    {.name = "exit-table", .metavar = "man|markdown", .kind = OPT_CALL, .parse = print_exit_table},
     {.name = "option-table", .metavar = "man|markdown", .kind = OPT_CALL,
      .parse = print_option_table},
     {0},
@@ -186,6 +201,15 @@ static int set_initrd(void *target, const char *value, struct err *err)
     cfg->no_initrd = !strcmp(value, "none");
     cfg->initrd = cfg->no_initrd ? NULL : value;
     return 0;
+}
+
+static int print_exit_table(void *target, const char *value, struct err *err)
+{
+    (void)target;
+    if (stop_print_table(value, stdout))
+        return OPT_STOP;
+    return err_set(err, EINVAL, "-exit-table: unknown value '%s' (known: man|markdown)",
+                   OPT_QUOTE(value));
 }
 
 static int check_log_item(const char *item, size_t len, struct err *err)
@@ -282,7 +306,7 @@ static int resolve(struct cmdline *cl, struct err *err)
 int config_parse(struct config *cfg, int argc, char **argv, enum config_outcome *outcome,
                  struct err *err)
 {
-    struct cmdline cl = {.cfg = {.ram_size = RAM_DEFAULT, .smp = 1, .accel_probe = true}};
+    struct cmdline cl = {.cfg = {.ram_size = RAM_DEFAULT, .smp = 1, .accel_probe = true, .pvpanic = true}};
     *outcome = CONFIG_STOP;
     int rc = opt_parse(&table, &cl, argc, argv, err);
     if (!rc)

@@ -128,6 +128,7 @@ static int boot(struct vm *vm, struct err *err)
 static int restart(struct vm *vm, struct err *err)
 {
     pthread_mutex_lock(&vm->lock);
+    vm->restarts++;
     machine_reset(vm);
     pthread_mutex_unlock(&vm->lock);
     gmem_zero(&vm->gmem);
@@ -188,6 +189,10 @@ static void say_why(const struct vm *vm, enum stop_cause cause, unsigned code)
     switch (cause) {
     case STOP_TRIPLE_FAULT:
         log_error("%s on vCPU %u", stop_describe(cause), code);
+        break;
+    case STOP_PANIC:
+    case STOP_WATCHDOG:
+        log_error("%s", stop_describe(cause));
         break;
     case STOP_TIMEOUT:
         log_error("-timeout of %u s passed", vm->cfg->timeout_s);

@@ -14,45 +14,31 @@
 /* The machine was ended without a word of the command's end. */
 static int status_of_machine(struct run *run, enum stop_cause cause, int status)
 {
-    run->cause = "machine";
-    switch (cause) {
-    case STOP_TIMEOUT:
-        run->cause = "timeout";
-        return EXIT_TIMEOUT;
-    case STOP_SIGNAL:
-        run->cause = "signal";
-        return status;
-    case STOP_QUIT:
-        run->cause = "quit";
-        return run->started ? EXIT_OK : RUN_STATUS_FAILED;
-    case STOP_POWEROFF:
-        run->cause = "poweroff";
-        return run->started ? EXIT_OK : RUN_STATUS_FAILED;
-    case STOP_RESET:
-        run->cause = run->console.panicked ? "panic" : "reset";
-        log_error(run->console.panicked ? "the guest's kernel panicked" : "the guest reset itself");
-        return run->console.panicked ? EXIT_GUEST_PANIC : EXIT_GUEST_RESET;
-    case STOP_TRIPLE_FAULT:
-        run->cause = "triple fault";
-        return status;
-    case STOP_ENGINE:
-        run->cause = "engine";
-        return status;
-    default:
-        return status;
+    run->cause = stop_name(cause);
+    if (cause == STOP_RESET && run->console.panicked) { /* panic=-1 on its command line does that */
+        run->cause = stop_name(STOP_PANIC);
+        log_error("the guest's kernel panicked");
+        return EXIT_GUEST_PANIC;
     }
+    if (cause == STOP_RESET) {
+        log_error("the guest reset itself");
+        return EXIT_GUEST_RESET;
+    }
+    if ((cause == STOP_QUIT || cause == STOP_POWEROFF) && !run->started)
+        return RUN_STATUS_FAILED;
+    return status;
 }
 
 static int status_of_command(struct run *run)
 {
     if (run->refused) {
         bool missing = run->exec_errno == ENOENT || run->exec_errno == ENOTDIR;
-        run->cause = missing ? "not found" : "not executable";
+        run->cause = missing ? "not-found" : "not-executable";
         log_error("%s: %s", OPT_QUOTE(run->opt.command[0]),
                   missing ? "command not found" : strerror(run->exec_errno));
         return missing ? RUN_STATUS_NOT_FOUND : RUN_STATUS_NOT_EXECUTABLE;
     }
-    run->cause = run->status > 128 ? "signal of the command" : "exit";
+    run->cause = run->status > 128 ? "command-signal" : "exit";
     return run->status;
 }
 
@@ -108,7 +94,7 @@ static int run_it(struct run *run, struct err *err)
 {
     int rc = run_prepare(run, err);
     if (rc > 0) {
-        run->cause = rc == RUN_STATUS_NOT_FOUND ? "not found" : "not executable";
+        run->cause = rc == RUN_STATUS_NOT_FOUND ? "not-found" : "not-executable";
         log_error("%s", err->msg);
         return rc;
     }

@@ -232,7 +232,7 @@ new"
 by_signal() {
     # shellcheck disable=SC2016
     runs 137 --json "$work/result" -- sh -c 'kill -KILL $$'
-    grep -q '"cause": "signal of the command"' "$work/result" || wrong 'no cause in the result'
+    grep -q '"cause": "command-signal"' "$work/result" || wrong 'no cause in the result'
     grep -q '"signal": 9' "$work/result" || wrong 'no signal in the result'
     grep -q '"status": 137' "$work/result" || wrong 'no status in the result'
     is "$(cat "$work/err")" ''
