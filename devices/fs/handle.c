@@ -4,6 +4,7 @@
 // so that a handle that was released does not lead to its successor. See server.h.
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "devices/fs/server.h"
 
@@ -50,8 +51,12 @@ int handle_new(struct fs *fs, struct inode *inode, int fd, uint32_t flags, uint6
     if (h)
         rc = take_slot(t, &n);
     if (!rc) {
-        *h = (struct handle){.inode = inode, .fd = fd, .refs = 1, .flags = flags,
-                             .directory = inode->id.type == S_IFDIR};
+        memset(h, 0, sizeof *h);
+        h->inode = inode;
+        h->fd = fd;
+        h->refs = 1;
+        h->flags = flags;
+        h->directory = inode->id.type == S_IFDIR;
         pthread_mutex_init(&h->lock, NULL);
         inode->refs++;
         t->slot[n].handle = h;

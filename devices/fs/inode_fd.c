@@ -53,13 +53,17 @@ void inode_drop_fd(struct fs *fs, struct inode *inode)
     inode->fd = -1;
 }
 
-/* The least used that may go; NULL: none among the oldest, which a search must not exceed. */
+/*
+ * The least used that may go; NULL: none was near. Those in the way count as used, so that the next
+ * search does not meet them again.
+ */
 static struct inode *oldest(struct inode_table *t)
 {
-    struct inode *i = t->lru.newer;
-    for (unsigned n = 0; i != &t->lru && n < SHRINK_BY; n++, i = i->newer) {
+    for (unsigned n = 0; n < SHRINK_BY && t->nfds; n++) {
+        struct inode *i = t->lru.newer;
         if (evictable(i))
             return i;
+        touch(t, i);
     }
     return NULL;
 }
