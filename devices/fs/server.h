@@ -34,6 +34,7 @@ struct inode {
     unsigned pins; /* users of fd */
     struct inode *hash_next;
     struct inode *newer, *older; /* among those with a descriptor */
+    struct handle *handles;      /* open ones */
     /* The contents that the guest may still have cached: when last opened or written through. */
     struct statx_timestamp seen_mtime;
     uint64_t seen_size;
@@ -59,6 +60,7 @@ struct inode_table {
 
 struct handle {
     struct inode *inode;
+    struct handle *next; /* of the inode */
     int fd;
     unsigned refs; /* the table's, and requests' */
     bool directory;
