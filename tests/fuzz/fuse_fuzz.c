@@ -10,20 +10,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct chaos chaos;
+static struct fuse_chaos chaos;
 
 static void end(void)
 {
-    chaos_fini(&chaos);
+    fuse_chaos_fini(&chaos);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!chaos.rig.fs) {
-        chaos_init(&chaos);
+        fuse_chaos_init(&chaos);
         atexit(end);
     }
-    const char *wrong = chaos_run(&chaos, data, size);
+    const char *wrong = fuse_chaos_run(&chaos, data, size);
     if (wrong) {
         fprintf(stderr, "%s\n", wrong);
         abort();

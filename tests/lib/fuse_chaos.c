@@ -20,7 +20,7 @@
 
 /* --- what must not change --- */
 
-static struct timespec changed(struct chaos *c, const char *path)
+static struct timespec changed(struct fuse_chaos *c, const char *path)
 {
     struct stat st;
     if (lstat(host_path(&c->rig, path), &st))
@@ -30,7 +30,7 @@ static struct timespec changed(struct chaos *c, const char *path)
 
 static const char *const watched[3] = {"", "outside", "outside/canary"};
 
-static void fill_share(struct chaos *c)
+static void fill_share(struct fuse_chaos *c)
 {
     static const char *const names[] = {"a", "b", "c", "d"};
     for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
@@ -45,7 +45,7 @@ static void fill_share(struct chaos *c)
     }
 }
 
-void chaos_init(struct chaos *c)
+void fuse_chaos_init(struct fuse_chaos *c)
 {
     struct rlimit file = {FILE_MAX, FILE_MAX};
     memset(c, 0, sizeof *c);
@@ -60,12 +60,12 @@ void chaos_init(struct chaos *c)
     c->fds = host_fds_open();
 }
 
-void chaos_fini(struct chaos *c)
+void fuse_chaos_fini(struct fuse_chaos *c)
 {
     fuse_rig_fini(&c->rig);
 }
 
-static const char *aftermath(struct chaos *c)
+static const char *aftermath(struct fuse_chaos *c)
 {
     struct fs_counters n = fs_count(c->rig.fs);
     for (unsigned i = 0; i < ARRAY_LEN(watched); i++) {
@@ -94,7 +94,7 @@ static int open_up(const char *path, const struct stat *st, int type, struct FTW
     return S_ISDIR(st->st_mode) ? chmod(path, 0700) : 0;
 }
 
-static void tidy(struct chaos *c)
+static void tidy(struct fuse_chaos *c)
 {
     top_of_share = c->rig.share;
     nftw(c->rig.share, open_up, 16, FTW_PHYS);
@@ -187,7 +187,7 @@ static bool not_for_long_runs(uint32_t op)
     return op == FUSE_SYNCFS || op == FUSE_FSYNC || op == FUSE_FSYNCDIR; /* they wait for the disk */
 }
 
-static void one_request(struct chaos *c, struct talk *t)
+static void one_request(struct fuse_chaos *c, struct talk *t)
 {
     uint8_t shape = byte(&t->in), raw_op = byte(&t->in);
     uint32_t op = raw_op < 230 ? raw_op % 54 : (uint32_t)number(&t->in);
@@ -220,7 +220,7 @@ static void one_request(struct chaos *c, struct talk *t)
         t->fh = load_le64(c->rig.out + sizeof(struct fuse_entry_out));
 }
 
-const char *chaos_run(struct chaos *c, const uint8_t *data, size_t size)
+const char *fuse_chaos_run(struct fuse_chaos *c, const uint8_t *data, size_t size)
 {
     struct talk t = {.in = {data, size}, .node = FUSE_ROOT_ID};
     fuse_init(&c->rig, 7, 38);

@@ -6,14 +6,14 @@
 
 #include "tests/lib/fuse_rig.h"
 
-struct chaos {
+struct fuse_chaos {
     struct fuse_rig rig;
     unsigned fds;          /* of the process, before the first request */
     struct timespec marks[3]; /* change times of what must not change */
     unsigned runs;
 };
 
-void chaos_init(struct chaos *c);
+void fuse_chaos_init(struct fuse_chaos *c);
 /* One conversation, then DESTROY; what is wrong afterwards, or NULL. */
-const char *chaos_run(struct chaos *c, const uint8_t *data, size_t size);
-void chaos_fini(struct chaos *c);
+const char *fuse_chaos_run(struct fuse_chaos *c, const uint8_t *data, size_t size);
+void fuse_chaos_fini(struct fuse_chaos *c);

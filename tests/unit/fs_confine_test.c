@@ -658,9 +658,9 @@ END_TEST
 /* xorshift: the same conversations each time */
 START_TEST(fs_hostile_conversations_leave_nothing_behind)
 {
-    static struct chaos chaos;
+    static struct fuse_chaos chaos;
     uint64_t x = 88172645463325252ull;
-    chaos_init(&chaos);
+    fuse_chaos_init(&chaos);
     for (unsigned i = 0; i < 3000; i++) {
         uint8_t data[400];
         for (unsigned j = 0; j < sizeof data; j++) {
@@ -669,10 +669,10 @@ START_TEST(fs_hostile_conversations_leave_nothing_behind)
             x ^= x << 17;
             data[j] = (uint8_t)(x >> 24);
         }
-        const char *wrong = chaos_run(&chaos, data, sizeof data);
+        const char *wrong = fuse_chaos_run(&chaos, data, sizeof data);
         ck_assert_msg(!wrong, "conversation %u: %s", i, wrong);
     }
-    chaos_fini(&chaos);
+    fuse_chaos_fini(&chaos);
 }
 END_TEST
 
