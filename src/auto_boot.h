@@ -15,7 +15,7 @@ struct auto_boot {
 
 /*
  * Look at the kernel, its modules and the disks, before anything runs. Nothing is done for a kernel
- * that is no Linux, that has an initrd, or without a disk. An error says which module is missing
+ * that is no Linux, that has an initrd, or without a disk or a share named as its root. An error says which module is missing
  * and where it was looked for.
  */
 int auto_boot_prepare(struct auto_boot *ab, const struct config *cfg, struct err *err);

@@ -131,6 +131,12 @@ no_root() {
     says 'minivmm init: cannot mount /dev/vda \(xfs\) as root: not what it should be'
 }
 
+# A directory of this host as the root.
+share() {
+    boots 0 -kernel "$kernel" -share "$work/root,tag=top,ro" -append 'console=ttyS0 quiet root=top rootfstype=virtiofs'
+    says '^TEST root top virtiofs ro$'
+}
+
 # Drivers that are built in: no initramfs of ours. The same directory as before, with other words in modules.builtin.
 built_in() {
     mkdir -p "$work/builtin"
@@ -182,6 +188,7 @@ topic disk-uuid named UUID ${uuid^^} /dev/vda1
 topic disk-partlabel named PARTLABEL the-root /dev/vda2
 topic disk-no-init no_init
 topic disk-no-root no_root
+topic share-as-root share
 topic modules-built-in built_in
 topic modules-not-found no_modules
 topic modules-no-driver no_driver
