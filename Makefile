@@ -15,10 +15,10 @@ PKGS := libelf liburing liblz4 libzstd zlib liblzma jansson
 WERROR ?= -Werror
 WARN := -Wall -Wextra $(WERROR) -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wpointer-arith -Wcast-qual -Wundef
-CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE
+override CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu17 $(WARN) -pthread $(SANITIZE)
-LDFLAGS += -pthread $(SANITIZE)
+override LDFLAGS += -pthread $(SANITIZE)
 LDLIBS += $(shell pkg-config --libs --static $(PKGS) 2>/dev/null)
 # One file that runs anywhere and starts in a third of the instructions; `make STATIC=` links to the system's libraries instead.
 STATIC ?= $(if $(SANITIZE),,-static-pie)
