@@ -40,9 +40,26 @@ update() {
     fi
 }
 
+# FILE SHELL: the whole file is made.
+complete() {
+    "$binary" -completion "$2" >"$work/new"
+    if cmp -s "$work/new" "$top/$1"; then
+        echo "$1: up to date"
+    elif [[ $check ]]; then
+        echo "$1: out of date, run docs/update.sh"
+        status=1
+    else
+        mkdir -p "$(dirname "$top/$1")"
+        cat "$work/new" >"$top/$1"
+        echo "$1: updated"
+    fi
+}
+
 update docs/minivmm.1 option man
 update docs/minivmm.1 exit man
 update docs/minivmm-run.1 option man run
 update docs/exit-codes.md exit markdown
 update README.md option markdown
+complete docs/completions/minivmm.bash bash
+complete docs/completions/_minivmm zsh
 exit $status

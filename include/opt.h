@@ -50,6 +50,7 @@ struct opt_row {
     uint64_t min, max;
     /* OPT_CALL; value is NULL when the row has no metavar */
     int (*parse)(void *target, const char *value, struct err *err);
+    const char *const *words; /* OPT_CALL: words that may stand there, for completion; NULL: none known */
     const struct opt_keys *const *keys; /* parts of the value, for help; NULL-terminated, or NULL */
 };
 
@@ -118,5 +119,8 @@ const char *opt_value_shape(const struct opt_row *row, char *buf, size_t len);
 void opt_print_help(const struct opt_table *table, FILE *out);
 void opt_print_man(const struct opt_table *table, FILE *out);
 void opt_print_markdown(const struct opt_table *table, FILE *out);
+/* A completion script for "bash" or "zsh"; `verbs` may stand for the first option. False: neither. */
+bool opt_print_completion(const struct opt_table *table, const char *const *verbs,
+                          const char *shell, FILE *out);
 void opt_print_keys(const struct opt_keys *keys, FILE *out);
 void opt_print_choices(const char *label, const struct opt_choice *choices, FILE *out);

@@ -203,6 +203,19 @@ result_of_signal_in_setup() {
     [[ -z $(ls "$T" | grep '^result\.') ]] || wrong "left behind: $(ls "$T")"
 }
 
+result_of_engine_failure() {
+    start -append fail -result "$T/result" -junit "$T/junit"
+    ends 244
+    result_has cause engine-failure status 244 message 'engine * failed on vCPU 0*' exits.fail 1
+    grep -q '<error type="engine-failure"' "$T/junit" || wrong "-junit: $(cat "$T/junit")"
+}
+
+result_of_quit() {
+    tty 0 expect:ready raw 'send:\x01x' -- -append spin -result "$T/result" -junit "$T/junit"
+    result_has cause quit status 0 guest_status null message null
+    grep -q '<skipped message="quit by the user"' "$T/junit" || wrong "-junit: $(cat "$T/junit")"
+}
+
 result_of_rubbish() {
     start -append rubbish -result "$T/result" -junit "$T/junit,pass=33"
     ends 33
@@ -596,6 +609,8 @@ else
     t result_bug result_bug
     t result_of_signal_in_setup result_of_signal_in_setup
     t result_of_rubbish result_of_rubbish
+    t result_of_engine_failure result_of_engine_failure
+    [[ $no_helper ]] || t result_of_quit result_of_quit
     t result_unwritable result_unwritable
 fi
 t usage cause 2 'minivmm: .*-nonsense.*' -nonsense
