@@ -147,4 +147,3 @@ $(FUZZ_TO)/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(TESTLIB) $(LIB)
 	$(call say,FUZZ,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 $(FUZZ_TO)/decode_fuzz: LDLIBS += -lZydis
-$(FUZZ_TO)/fuse_fuzz: LDLIBS += $(shell pkg-config --libs check)

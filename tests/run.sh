@@ -56,6 +56,7 @@ suite guests/interp tests/guest/run.sh --engine interp ./minivmm
 suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
 suite boot tests/boot/run.sh ./minivmm
+suite fs tests/fs/run.sh ./minivmm
 
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 ((failed == 0))
