@@ -157,13 +157,14 @@ DOCS := README.md $(wildcard docs/*.md)
 install: minivmm
 	install -D -m 755 minivmm $(DESTDIR)$(BINDIR)/minivmm
 	install -D -m 644 docs/minivmm.1 $(DESTDIR)$(MANDIR)/man1/minivmm.1
+	install -D -m 644 docs/minivmm-run.1 $(DESTDIR)$(MANDIR)/man1/minivmm-run.1
 	install -D -m 644 docs/completions/minivmm.bash $(DESTDIR)$(BASHDIR)/minivmm
 	install -D -m 644 docs/completions/_minivmm $(DESTDIR)$(ZSHDIR)/_minivmm
 	install -d $(DESTDIR)$(DOCDIR)
 	install -m 644 $(DOCS) LICENSE $(DESTDIR)$(DOCDIR)
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/minivmm $(DESTDIR)$(MANDIR)/man1/minivmm.1 $(DESTDIR)$(BASHDIR)/minivmm $(DESTDIR)$(ZSHDIR)/_minivmm
+	rm -f $(DESTDIR)$(BINDIR)/minivmm $(DESTDIR)$(MANDIR)/man1/minivmm.1 $(DESTDIR)$(MANDIR)/man1/minivmm-run.1 $(DESTDIR)$(BASHDIR)/minivmm $(DESTDIR)$(ZSHDIR)/_minivmm
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(DOCS)) LICENSE)
 	-rmdir $(DESTDIR)$(DOCDIR)
 
@@ -185,4 +186,3 @@ $(FUZZ_TO)/%_fuzz: $(B)/tests/fuzz/%_fuzz.o $(TESTLIB) $(LIB)
 	$(call say,FUZZ,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 $(FUZZ_TO)/decode_fuzz: LDLIBS += -lZydis
-$(FUZZ_TO)/fuse_fuzz: LDLIBS += $(shell pkg-config --libs check)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tests/lib/fuse_chaos.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
@@ -57,7 +56,6 @@ void fuse_chaos_init(struct fuse_chaos *c)
     for (unsigned i = 0; i < ARRAY_LEN(watched); i++)
         c->marks[i] = changed(c, watched[i]);
     fuse_call(&c->rig, FUSE_DESTROY, 0, NULL, 0, NULL, NULL);
-    c->fds = host_fds_open();
 }
 
 void fuse_chaos_fini(struct fuse_chaos *c)
@@ -223,6 +221,7 @@ static void one_request(struct fuse_chaos *c, struct talk *t)
 const char *fuse_chaos_run(struct fuse_chaos *c, const uint8_t *data, size_t size)
 {
     struct talk t = {.in = {data, size}, .node = FUSE_ROOT_ID};
+    c->fds = host_fds_open();
     fuse_init(&c->rig, 7, 38);
     for (unsigned i = 0; i < REQUESTS_MAX && t.in.left; i++)
         one_request(c, &t);

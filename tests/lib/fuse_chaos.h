@@ -8,7 +8,7 @@
 
 struct fuse_chaos {
     struct fuse_rig rig;
-    unsigned fds;          /* of the process, before the first request */
+    unsigned fds;          /* of the process, before the conversation */
     struct timespec marks[3]; /* change times of what must not change */
     unsigned runs;
 };

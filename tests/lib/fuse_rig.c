@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tests/lib/fuse_rig.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -13,6 +12,15 @@
 
 #include "util.h"
 
+/* Not Check's: a fuzzer has no runner. */
+#define NEED(what)                                                                                 \
+    do {                                                                                           \
+        if (!(what)) {                                                                             \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);                     \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
 /* --- life --- */
 
 static void open_fs(struct fuse_rig *r, struct fs_config cfg)
@@ -20,7 +28,9 @@ static void open_fs(struct fuse_rig *r, struct fs_config cfg)
     struct err err = {{0}};
     cfg.path = r->share;
     r->fs = fs_open(&cfg, &err);
-    ck_assert_msg(r->fs != NULL, "%s", err.msg);
+    if (!r->fs)
+        fprintf(stderr, "%s\n", err.msg);
+    NEED(r->fs);
 }
 
 void fuse_rig_init(struct fuse_rig *r, struct fs_config cfg)
@@ -28,17 +38,17 @@ void fuse_rig_init(struct fuse_rig *r, struct fs_config cfg)
     const char *tmp = getenv("TMPDIR");
     *r = (struct fuse_rig){0};
     snprintf(r->top, sizeof r->top, "%s/minivmm-fs-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(r->top));
+    NEED(mkdtemp(r->top));
     snprintf(r->share, sizeof r->share, "%s/share", r->top);
-    ck_assert_int_eq(mkdir(r->share, 0755), 0);
-    ck_assert_int_eq(mkdir(host_path(r, "outside"), 0755), 0);
+    NEED((mkdir(r->share, 0755)) == 0);
+    NEED((mkdir(host_path(r, "outside"), 0755)) == 0);
     r->out = malloc(FUSE_RIG_ROOM);
-    ck_assert_ptr_nonnull(r->out);
+    NEED(r->out);
     umask(0); /* as fs_thread_init has it on the threads that serve */
     r->uid = geteuid();
     r->gid = getegid();
     open_fs(r, cfg);
-    ck_assert_int_eq(fuse_init(r, FUSE_KERNEL_VERSION, FUSE_KERNEL_MINOR_VERSION), 0);
+    NEED((fuse_init(r, FUSE_KERNEL_VERSION, FUSE_KERNEL_MINOR_VERSION)) == 0);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -58,7 +68,7 @@ void fuse_rig_reopen(struct fuse_rig *r, struct fs_config cfg)
 {
     fs_close(r->fs);
     open_fs(r, cfg);
-    ck_assert_int_eq(fuse_init(r, FUSE_KERNEL_VERSION, FUSE_KERNEL_MINOR_VERSION), 0);
+    NEED((fuse_init(r, FUSE_KERNEL_VERSION, FUSE_KERNEL_MINOR_VERSION)) == 0);
 }
 
 /* --- requests --- */
@@ -67,7 +77,7 @@ int fuse_raw(struct fuse_rig *r, const void *bytes, size_t len, long room)
 {
     /* Exactly as long as said, so that a byte read too far is seen. */
     uint8_t *copy = malloc(len ? len : 1);
-    ck_assert_ptr_nonnull(copy);
+    NEED(copy);
     memcpy(copy, bytes, len);
     uint8_t header[FS_HEADER_IN] = {0};
     memcpy(header, bytes, len < sizeof header ? len : sizeof header);
@@ -89,8 +99,8 @@ int fuse_raw(struct fuse_rig *r, const void *bytes, size_t len, long room)
     r->replied = !req.no_reply;
     r->error = req.error;
     r->len = req.reply_len + req.moved;
-    ck_assert_uint_le(r->len, to.iov_len);
-    ck_assert(!req.error || !r->len);
+    NEED(r->len <= to.iov_len);
+    NEED(!req.error || !r->len);
     if (req.reply_len)
         memcpy(r->out, req.reply, req.reply_len);
     fs_request_done(&req);
@@ -102,7 +112,7 @@ int fuse_call(struct fuse_rig *r, uint32_t op, uint64_t node, const void *arg, s
               const char *a, const char *b)
 {
     uint8_t *bytes = malloc(sizeof(struct fuse_in_header) + len + 9000);
-    ck_assert_ptr_nonnull(bytes);
+    NEED(bytes);
     size_t n = sizeof(struct fuse_in_header);
     if (len)
         memcpy(bytes + n, arg, len);
@@ -132,7 +142,7 @@ int fuse_lookup(struct fuse_rig *r, uint64_t dir, const char *name, struct fuse_
     int rc = fuse_call(r, FUSE_LOOKUP, dir, NULL, 0, name, NULL);
     if (rc)
         return rc;
-    ck_assert_uint_eq(r->len, sizeof entry);
+    NEED(r->len == sizeof entry);
     memcpy(&entry, r->out, sizeof entry);
     if (e)
         *e = entry;
@@ -235,7 +245,7 @@ long fuse_write(struct fuse_rig *r, uint64_t node, uint64_t fh, uint64_t off, co
     struct fuse_in_header h = {.len = (uint32_t)(sizeof h + sizeof in) + size,
                                .opcode = FUSE_WRITE, .nodeid = node, .uid = r->uid, .gid = r->gid};
     uint8_t *bytes = malloc(h.len);
-    ck_assert_ptr_nonnull(bytes);
+    NEED(bytes);
     memcpy(bytes, &h, sizeof h);
     memcpy(bytes + sizeof h, &in, sizeof in);
     memcpy(bytes + sizeof h + sizeof in, data, size);
@@ -287,9 +297,9 @@ const char *host_path(struct fuse_rig *r, const char *path)
 void host_put(struct fuse_rig *r, const char *path, const char *text)
 {
     FILE *f = fopen(host_path(r, path), "w");
-    ck_assert_ptr_nonnull(f);
+    NEED(f);
     fputs(text, f);
-    ck_assert_int_eq(fclose(f), 0);
+    NEED((fclose(f)) == 0);
 }
 
 bool host_has(struct fuse_rig *r, const char *path)
@@ -313,7 +323,7 @@ unsigned host_fds_open(void)
 {
     DIR *dir = opendir("/proc/self/fd");
     unsigned n = 0;
-    ck_assert_ptr_nonnull(dir);
+    NEED(dir);
     while (readdir(dir))
         n++;
     closedir(dir);
