@@ -5,24 +5,26 @@
 #   make check    all tests                       make bench   print the figures of docs/performance.md
 #   make deps     install what is missing (apt)   make fuzz    build the fuzzers (clang)
 #   make docs     regenerate the generated parts of README.md and docs/
+#   make install  binary, manual page, completions and documents, to $(DESTDIR)$(PREFIX)
 
 CC ?= gcc
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)")
 B := build
 PKGS := libelf liburing liblz4 libzstd zlib liblzma jansson
-WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+WERROR ?= -Werror
+WARN := -Wall -Wextra $(WERROR) -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wpointer-arith -Wcast-qual -Wundef
-CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE
+override CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu17 $(WARN) -pthread $(SANITIZE)
-LDFLAGS += -pthread $(SANITIZE)
+override LDFLAGS += -pthread $(SANITIZE)
 LDLIBS += $(shell pkg-config --libs --static $(PKGS) 2>/dev/null)
 # One file that runs anywhere and starts in a third of the instructions; `make STATIC=` links to the system's libraries instead.
 STATIC ?= $(if $(SANITIZE),,-static-pie)
 
 INIT := $(B)/guest-images/init/init
-SRC := $(wildcard src/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
+SRC := $(wildcard src/*.c src/run/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o) $(B)/guest-images/init/image.o
 LIB_OBJ := $(filter-out $(B)/src/main.o,$(OBJ))
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
@@ -31,7 +33,7 @@ LIB := $(B)/libminivmm.a
 TESTLIB := $(B)/libtest.a
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 
-.PHONY: all clean check check-asan deps run bench docs fuzz unit guests
+.PHONY: all install uninstall clean check check-asan deps run bench docs fuzz unit guests
 .DELETE_ON_ERROR:
 
 all: minivmm
@@ -84,7 +86,7 @@ GS := guest-images/small
 GB := $(B)/guest-images
 GUESTS := $(patsubst $(GS)/%.S,$(GB)/%.img,$(wildcard $(GS)/*_real.S)) \
           $(patsubst $(GS)/%.c,$(GB)/%.img,$(wildcard $(GS)/*_protected.c $(GS)/*_long.c))
-GUEST_LIB := start.S lib.c irq.c time.c apic.c smp.c pci.c virtio.c
+GUEST_LIB := start.S lib.c irq.c time.c apic.c smp.c pci.c virtio.c watchdog.c
 GUEST_CFLAGS := -std=gnu17 -Os -g0 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-stack-protector \
                 -fno-asynchronous-unwind-tables -fcf-protection=none -mno-red-zone -mgeneral-regs-only
 GUEST_LD := ld --build-id=none -z noexecstack --no-warn-rwx-segments
@@ -169,6 +171,28 @@ check-asan:
 
 docs: minivmm
 	@docs/update.sh ./minivmm
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/minivmm
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+DOCS := README.md $(wildcard docs/*.md)
+
+install: minivmm
+	install -D -m 755 minivmm $(DESTDIR)$(BINDIR)/minivmm
+	install -D -m 644 docs/minivmm.1 $(DESTDIR)$(MANDIR)/man1/minivmm.1
+	install -D -m 644 docs/minivmm-run.1 $(DESTDIR)$(MANDIR)/man1/minivmm-run.1
+	install -D -m 644 docs/completions/minivmm.bash $(DESTDIR)$(BASHDIR)/minivmm
+	install -D -m 644 docs/completions/_minivmm $(DESTDIR)$(ZSHDIR)/_minivmm
+	install -d $(DESTDIR)$(DOCDIR)
+	install -m 644 $(DOCS) LICENSE $(DESTDIR)$(DOCDIR)
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/minivmm $(DESTDIR)$(MANDIR)/man1/minivmm.1 $(DESTDIR)$(MANDIR)/man1/minivmm-run.1 $(DESTDIR)$(BASHDIR)/minivmm $(DESTDIR)$(ZSHDIR)/_minivmm
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(DOCS)) LICENSE)
+	-rmdir $(DESTDIR)$(DOCDIR)
 
 bench: minivmm guests
 	@tests/bench/start.sh

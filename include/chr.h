@@ -43,6 +43,9 @@ struct chr {
     const char *name;
     const struct chr_ops *ops;
     struct chr_client client;
+    /* Sees what the device writes. NULL: nobody. */
+    void (*tap)(void *self, const uint8_t *bytes, size_t len);
+    void *tap_self;
     bool peer_gone; /* what client.peer told last, or would have */
 };
 
@@ -55,7 +58,10 @@ static inline size_t chr_read(struct chr *chr, uint8_t *buf, size_t len)
 /* Hand over up to len bytes; returns how many were taken (short: `writable` will tell). */
 static inline size_t chr_write(struct chr *chr, const uint8_t *buf, size_t len)
 {
-    return chr->ops->write(chr, buf, len);
+    size_t n = chr->ops->write(chr, buf, len);
+    if (chr->tap)
+        chr->tap(chr->tap_self, buf, n);
+    return n;
 }
 
 static inline bool chr_size(struct chr *chr, unsigned *cols, unsigned *rows)

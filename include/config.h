@@ -27,6 +27,10 @@ enum virtio_bus { VIRTIO_BUS_PCI, VIRTIO_BUS_MMIO };
 struct chr;
 struct chr_env;
 
+/* -action */
+enum panic_action { PANIC_SHUTDOWN, PANIC_EXIT_FAILURE, PANIC_NONE };
+enum watchdog_action { WATCHDOG_RESET, WATCHDOG_POWEROFF, WATCHDOG_SHUTDOWN, WATCHDOG_NONE };
+
 #define PORT_NR_ANY UINT32_MAX
 
 /* A port of the virtio console. */
@@ -54,7 +58,17 @@ struct share_config {
     unsigned queues;     /* for requests; one per vCPU, up to 4 */
 };
 
+/* For code that runs a machine of its own (src/run/): none of it is on the command line. */
+struct config_hooks {
+    struct chr *(*open_com1)(void *self, const struct chr_env *env, struct err *err);
+    void (*resized)(void *self); /* the terminal has another size; the event loop's thread */
+    void *self;
+    const void *initrd; /* an initramfs in memory */
+    size_t initrd_size;
+};
+
 struct config {
+    const struct config_hooks *hooks; /* NULL: a machine from the command line */
     const char *kernel, *initrd, *append; /* append after defaults, never NULL after config_parse */
     bool append_default; /* nobody gave -append */
     bool no_initrd;      /* -initrd none: not even one that minivmm makes */
@@ -86,8 +100,17 @@ struct config {
     bool debug_exit;
     uint16_t debug_exit_port, debug_exit_size;
     bool no_reboot;
+    enum panic_action panic_action;
+    enum watchdog_action watchdog_action;
+    bool pvpanic, i6300esb;
+    bool rng;
+    bool rng_seeded; /* the same bytes at every run */
+    enum virtio_bus rng_bus;
+    uint64_t rng_seed;
     bool snapshot;       /* for all disks */
     const char *pidfile, *name;
+    const char *result, *junit; /* files; NULL: none */
+    unsigned junit_pass;        /* a status that counts as passed, beside 0 */
     const char *log_items, *log_file; /* -d (checked, for log_enable), -D; NULL: not given */
     unsigned timeout_s;  /* 0: none */
     struct opt_pool pool; /* the strings above that are neither argv's nor constant */

@@ -37,6 +37,7 @@
 #define PM_BASE 0x600       /* PM1a event block; control at +4, timer at +8, GPE0 at +0x20 */
 #define FW_CFG_PORT 0x510
 #define RESET_PORT 0xCF9
+#define PVPANIC_PORT 0x505
 #define DEBUG_EXIT_PORT 0x501 /* default iobase of isa-debug-exit */
 
 /* Interrupts (GSIs). */

@@ -10,7 +10,7 @@
 //
 // Everything that returns int returns 0, -EINVAL or -ENOMEM with the message set, or OPT_STOP:
 // what was asked for has been printed and nothing should run.
-// Left out: short options, `-option=value`, abbreviations.
+// Left out: short options, abbreviations, and `-option=value` but where a table asks for it.
 // Thread: set-up only.
 #pragma once
 
@@ -50,13 +50,20 @@ struct opt_row {
     uint64_t min, max;
     /* OPT_CALL; value is NULL when the row has no metavar */
     int (*parse)(void *target, const char *value, struct err *err);
+    const char *const *words; /* OPT_CALL: words that may stand there, for completion; NULL: none known */
     const struct opt_keys *const *keys; /* parts of the value, for help; NULL-terminated, or NULL */
 };
 
 struct opt_table {
     const char *const *groups; /* headings, NULL-terminated */
     const struct opt_row *rows;
+    bool gnu; /* names are shown with two dashes, and --name=value is taken too */
 };
+
+static inline const char *opt_dashes(const struct opt_table *table)
+{
+    return table->gnu ? "--" : "-";
+}
 
 /* The keys of one kind of value. */
 struct opt_keys {
@@ -112,5 +119,8 @@ const char *opt_value_shape(const struct opt_row *row, char *buf, size_t len);
 void opt_print_help(const struct opt_table *table, FILE *out);
 void opt_print_man(const struct opt_table *table, FILE *out);
 void opt_print_markdown(const struct opt_table *table, FILE *out);
+/* A completion script for "bash" or "zsh"; `verbs` may stand for the first option. False: neither. */
+bool opt_print_completion(const struct opt_table *table, const char *const *verbs,
+                          const char *shell, FILE *out);
 void opt_print_keys(const struct opt_keys *keys, FILE *out);
 void opt_print_choices(const char *label, const struct opt_choice *choices, FILE *out);

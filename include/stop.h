@@ -4,7 +4,9 @@
 // only request; the machine decides (a reset request restarts the guest unless -no-reboot).
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum stop_cause {
     STOP_NONE,
@@ -16,6 +18,13 @@ enum stop_cause {
     STOP_SIGNAL,       /* code = signal number */
     STOP_TIMEOUT,      /* -timeout passed */
     STOP_ENGINE,       /* the engine failed; its own line was printed */
+    STOP_PANIC,        /* pvpanic: the guest's kernel panicked */
+    STOP_WATCHDOG,     /* the watchdog fired */
+    /* Never requested; how a process ends that has no machine (any more). */
+    STOP_ERROR, /* the host refused something; the message says what */
+    STOP_USAGE, /* the command line is wrong */
+    STOP_BUG,   /* a fault of our own */
+    STOP_CAUSES,
 };
 
 enum exit_status {
@@ -48,3 +57,9 @@ int stop_exit_status(enum stop_cause cause, unsigned code);
 
 /* The cause in a few words, for the closing line. */
 const char *stop_describe(enum stop_cause cause);
+
+/* The cause as one word that does not change between versions: what -result has. */
+const char *stop_name(enum stop_cause cause);
+
+/* All causes, for docs/update.sh: "man" or "markdown"; false: another form. */
+bool stop_print_table(const char *form, FILE *out);

@@ -24,6 +24,7 @@ struct root_search {
     const struct config *cfg;
     bool named;           /* on the command line */
     char name[ROOT_TEXT]; /* root=, or as the guest will see what was found; "": not found */
+    bool share;           /* it is one of our shares */
     bool on_disk;         /* it is on one of our disks */
     bool read_only;       /* which is */
     struct disk_fs fs;    /* type NULL: not known */
@@ -146,19 +147,37 @@ static int find_root(struct root_search *search, struct err *err)
 static unsigned list_needs(const struct root_search *search, const char *fstype,
                            struct driver_need needs[6])
 {
-    const char *const why = "a disk";
+    const struct config *cfg = search->cfg;
+    const char *const why = search->share ? "the shared root" : "a disk";
     bool on[2] = {false, false};
     unsigned n = 0;
-    for (unsigned i = 0; i < search->cfg->ndisks; i++)
-        on[search->cfg->disks[i].bus] = true;
+    for (unsigned i = 0; i < cfg->ndisks; i++)
+        on[cfg->disks[i].bus] = true;
+    for (unsigned i = 0; i < cfg->nshares && search->share; i++)
+        on[cfg->shares[i].bus] = true;
     if (on[VIRTIO_BUS_PCI])
         needs[n++] = (struct driver_need){"virtio_pci", "virtio-pci", why};
     if (on[VIRTIO_BUS_MMIO])
         needs[n++] = (struct driver_need){"virtio_mmio", "virtio-mmio", why};
-    needs[n++] = (struct driver_need){"virtio_blk", "virtio_blk", why};
-    if (fstype && *fstype)
+    if (cfg->ndisks)
+        needs[n++] = (struct driver_need){"virtio_blk", "virtio_blk", why};
+    if (search->share)
+        needs[n++] = (struct driver_need){"virtiofs", "virtiofs", why};
+    else if (*fstype)
         needs[n++] = (struct driver_need){fstype, NULL, "the root file system"};
     return n;
+}
+
+/* root=TAG rootfstype=virtiofs: one of our shares. */
+static bool is_share(const struct root_search *search)
+{
+    char fstype[16] = "";
+    cmdline_get(search->cfg->append, "rootfstype", fstype, sizeof fstype);
+    for (unsigned i = 0; i < search->cfg->nshares && search->named; i++) {
+        if (!strcmp(fstype, "virtiofs") && !strcmp(search->cfg->shares[i].tag, search->name))
+            return true;
+    }
+    return false;
 }
 
 /* Only an init can follow names that are not the kernel's own. */
@@ -225,7 +244,9 @@ static int prepare(struct auto_boot *ab, struct root_search *search, const char 
     if (search->on_disk && cmdline_get(cfg->append, "rootfstype", fstype, sizeof fstype))
         fstype[strcspn(fstype, ",")] = '\0';
     unsigned n = list_needs(search, fstype, needs);
-    int rc = drivers_collect(set, cfg, release, needs, n, err);
+    int rc = drivers_collect(set, cfg, release, needs, n,
+                             "give -modules DIR or -initrd FILE (-initrd none boots all the same)",
+                             err);
     if (!rc && (set->count || root_needs_init(search->name)))
         rc = make_initramfs(ab, set, err);
     if (!rc && ab->initramfs.len && !search->name[0])
@@ -243,12 +264,15 @@ int auto_boot_prepare(struct auto_boot *ab, const struct config *cfg, struct err
     struct root_search search = {.cfg = cfg};
     struct err unread = {0};
     *ab = (struct auto_boot){0};
-    if (cfg->initrd || cfg->no_initrd || !cfg->ndisks ||
+    if (cfg->hooks || cfg->initrd || cfg->no_initrd || (!cfg->ndisks && !cfg->nshares) ||
         kernel_read_release(cfg->kernel, release, &unread))
         return 0;
     search.named = !cfg->append_default &&
                    cmdline_get(cfg->append, "root", search.name, sizeof search.name);
-    int rc = find_root(&search, err);
+    search.share = is_share(&search);
+    if (!cfg->ndisks && !search.share)
+        return 0;
+    int rc = search.share ? 0 : find_root(&search, err);
     if (!rc)
         rc = check_container(&search, err);
     return rc ? rc : prepare(ab, &search, release, err);

@@ -10,6 +10,7 @@
 
 #include "src/config_parse.h"
 #include "log.h"
+#include "stop.h"
 #include "util.h"
 #include "version.h"
 
@@ -21,6 +22,8 @@ static int set_name(void *target, const char *value, struct err *err);
 static int print_help(void *target, const char *value, struct err *err);
 static int print_version(void *target, const char *value, struct err *err);
 static int print_option_table(void *target, const char *value, struct err *err);
+static int print_exit_table(void *target, const char *value, struct err *err);
+static int print_completion(void *target, const char *value, struct err *err);
 
 enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_CONSOLE, GROUP_RUN, GROUP_TELL };
 static const char *const groups[] = {
@@ -41,6 +44,8 @@ const struct opt_choice config_unpack_modes[] = {
 };
 
 #define FIELD(member) offsetof(struct cmdline, cfg.member)
+
+static const char *const accel_words[] = {"auto", "kvm", "interp", "none", NULL};
 
 static const struct opt_row rows[] = {
     {.name = "kernel", .metavar = "FILE", .group = GROUP_BOOT, .kind = OPT_FILE,
@@ -71,7 +76,7 @@ static const struct opt_row rows[] = {
     {.name = "smp", .metavar = "[cpus=]N[,KEY=N]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
      .parse = config_set_smp, .keys = smp_keys, .help = "CPUs, from 1 to 255 (default 1)."},
     {.name = "accel", .metavar = "NAME[:NAME]...[,probe=off]", .group = GROUP_MACHINE,
-     .kind = OPT_CALL, .parse = config_set_accel, .keys = accel_keys,
+     .kind = OPT_CALL, .parse = config_set_accel, .words = accel_words, .keys = accel_keys,
      .help = "The engine that runs the CPUs; of several, also by repeating the option, the first "
              "that works. auto (the default) takes kvm where it works right and fast, else interp, "
              "and says so; minivmm probe shows what was measured. kvm needs /dev/kvm and never gives "
@@ -133,16 +138,28 @@ static const struct opt_row rows[] = {
 
     {.name = "no-reboot", .group = GROUP_RUN, .kind = OPT_FLAG, .offset = FIELD(no_reboot),
      .help = "End when the guest resets the machine, instead of starting it again."},
+    {.name = "action", .metavar = "EVENT=ACTION[,EVENT=ACTION]...", .group = GROUP_RUN,
+     .kind = OPT_CALL, .parse = config_set_action, .keys = action_keys,
+     .help = "What to do when something happens to the guest."},
+    {.name = "watchdog-action", .group = GROUP_RUN, .kind = OPT_CHOICE,
+     .choices = config_watchdog_actions, .offset = FIELD(watchdog_action),
+     .help = "The same as -action watchdog=."},
+    {.name = "no-shutdown", .kind = OPT_CALL, .parse = config_refuse_no_shutdown},
     {.name = "timeout", .metavar = "SECONDS", .group = GROUP_RUN, .kind = OPT_NUMBER,
      .max = UINT32_MAX, .offset = FIELD(timeout_s),
      .help = "End with status 124 after so long (default 0: never)."},
+    {.name = "result", .metavar = "FILE", .group = GROUP_RUN, .kind = OPT_FILE,
+     .offset = FIELD(result),
+     .help = "Write how the run ended to a JSON file: cause, status, times, counters, last lines."},
+    {.name = "junit", .metavar = "FILE[,pass=STATUS]", .group = GROUP_RUN, .kind = OPT_CALL,
+     .parse = config_set_junit, .keys = junit_keys, .help = "The same as a JUnit test report."},
     {.name = "pidfile", .metavar = "FILE", .group = GROUP_RUN, .kind = OPT_FILE,
      .offset = FIELD(pidfile), .help = "Write the process id to a file."},
     {.name = "name", .metavar = "[guest=]TEXT", .group = GROUP_RUN, .kind = OPT_CALL,
      .parse = set_name, .help = "A name for the guest; the process shows it as its own in ps and top."},
 
     {.name = "d", .metavar = "TOPIC[,TOPIC]...", .group = GROUP_TELL, .kind = OPT_CALL,
-     .parse = set_log_items, .help = "Log these topics; -d help lists them. -d none: not even the engine that was chosen."},
+     .parse = set_log_items, .words = log_topic_names, .help = "Log these topics; -d help lists them. -d none: not even the engine that was chosen."},
     {.name = "D", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
      .offset = FIELD(log_file), .help = "Log to a file instead of standard error."},
     {.name = "n", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = offsetof(struct cmdline, print),
@@ -153,11 +170,13 @@ static const struct opt_row rows[] = {
     {.name = "help", .kind = OPT_CALL, .parse = print_help},
     {.name = "version", .group = GROUP_TELL, .kind = OPT_CALL, .parse = print_version,
      .help = "Print the version and stop."},
+    {.name = "completion", .metavar = "bash|zsh", .kind = OPT_CALL, .parse = print_completion},
+    {.name = "exit-table", .metavar = "man|markdown", .kind = OPT_CALL, .parse = print_exit_table},
     {.name = "option-table", .metavar = "man|markdown", .kind = OPT_CALL,
      .parse = print_option_table},
     {0},
 };
-static const struct opt_table table = {groups, rows};
+static const struct opt_table table = {.groups = groups, .rows = rows};
 
 static int print_help(void *target, const char *value, struct err *err)
 {
@@ -198,6 +217,27 @@ static int set_initrd(void *target, const char *value, struct err *err)
     cfg->no_initrd = !strcmp(value, "none");
     cfg->initrd = cfg->no_initrd ? NULL : value;
     return 0;
+}
+
+/* What may stand in place of the first option. */
+static const char *const verbs[] = {"probe", "run", "shell", NULL};
+
+static int print_completion(void *target, const char *value, struct err *err)
+{
+    (void)target;
+    if (opt_print_completion(&table, verbs, value, stdout))
+        return OPT_STOP;
+    return err_set(err, EINVAL, "-completion: unknown value '%s' (known: bash|zsh)",
+                   OPT_QUOTE(value));
+}
+
+static int print_exit_table(void *target, const char *value, struct err *err)
+{
+    (void)target;
+    if (stop_print_table(value, stdout))
+        return OPT_STOP;
+    return err_set(err, EINVAL, "-exit-table: unknown value '%s' (known: man|markdown)",
+                   OPT_QUOTE(value));
 }
 
 static int check_log_item(const char *item, size_t len, struct err *err)
@@ -298,7 +338,7 @@ static int resolve(struct cmdline *cl, struct err *err)
 int config_parse(struct config *cfg, int argc, char **argv, enum config_outcome *outcome,
                  struct err *err)
 {
-    struct cmdline cl = {.cfg = {.ram_size = RAM_DEFAULT, .smp = 1, .accel_probe = true}};
+    struct cmdline cl = {.cfg = {.ram_size = RAM_DEFAULT, .smp = 1, .accel_probe = true, .pvpanic = true}};
     *outcome = CONFIG_STOP;
     int rc = opt_parse(&table, &cl, argc, argv, err);
     if (!rc)

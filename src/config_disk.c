@@ -143,6 +143,10 @@ const struct opt_keys *const device_keys[] = {
     &config_virtio_serial_mmio,
     &config_virtconsole,
     &config_virtserialport,
+    &config_rng_pci,
+    &config_rng_mmio,
+    &config_pvpanic,
+    &config_i6300esb,
     &debug_exit,
     NULL,
 };
@@ -249,6 +253,11 @@ static const struct device_kind {
     {"virtio-serial-device", config_add_virtio_serial_mmio},
     {"virtconsole", config_add_virtconsole},
     {"virtserialport", config_add_virtserialport},
+    {"virtio-rng-pci", config_add_rng_pci},
+    {"virtio-rng", config_add_rng_pci},
+    {"virtio-rng-device", config_add_rng_mmio},
+    {"pvpanic", config_add_pvpanic},
+    {"i6300esb", config_add_i6300esb},
     {"isa-debug-exit", add_debug_exit},
 };
 
@@ -342,10 +351,11 @@ int config_resolve_disks(struct cmdline *cl, struct err *err)
         if (!d->queues)
             d->queues = cfg->smp < VIRTIO_MAX_QUEUES ? cfg->smp : VIRTIO_MAX_QUEUES;
     }
+    mmio += cfg->rng && cfg->rng_bus == VIRTIO_BUS_MMIO;
     mmio += cfg->virtio_serial && cfg->ports_bus == VIRTIO_BUS_MMIO;
     if (mmio > VIRTIO_MMIO_SLOTS)
         return err_set(err, EINVAL,
-                       "%u disks on virtio-mmio: there is room for %d (others fit pci)", mmio,
+                       "%u devices on virtio-mmio: there is room for %d (others fit pci)", mmio,
                        VIRTIO_MMIO_SLOTS);
     return 0;
 }

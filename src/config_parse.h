@@ -85,6 +85,19 @@ extern const struct opt_keys *const icount_keys[];
 int config_set_icount(void *target, const char *value, struct err *err);
 int config_resolve_icount(const struct config *cfg, struct err *err); /* engines are known */
 
+/* config_small.c: entropy, panic, watchdog; -action */
+extern const struct opt_keys config_rng_pci, config_rng_mmio, config_pvpanic, config_i6300esb;
+extern const struct opt_keys *const action_keys[];
+extern const struct opt_choice config_watchdog_actions[];
+int config_add_rng_pci(struct cmdline *cl, const char *words, struct err *err);
+int config_add_rng_mmio(struct cmdline *cl, const char *words, struct err *err);
+int config_add_pvpanic(struct cmdline *cl, const char *words, struct err *err);
+int config_add_i6300esb(struct cmdline *cl, const char *words, struct err *err);
+int config_set_action(void *target, const char *value, struct err *err);
+extern const struct opt_keys *const junit_keys[];
+int config_set_junit(void *target, const char *value, struct err *err);
+int config_refuse_no_shutdown(void *target, const char *value, struct err *err);
+
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm, -cpu */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],
     *const machine_keys[];

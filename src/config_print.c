@@ -135,11 +135,22 @@ void config_print(const struct config *cfg, FILE *out)
     print_text("com1", cfg->serials[0], out);
     print_text("com2", cfg->serials[1], out);
     print_ports(cfg, out);
+    if (cfg->rng && cfg->rng_seeded)
+        fprintf(out, "rng = %s, seed %llu\n", config_buses[cfg->rng_bus].name,
+                (unsigned long long)cfg->rng_seed);
+    else
+        fprintf(out, "rng = %s\n", cfg->rng ? config_buses[cfg->rng_bus].name : ABSENT);
+    print_flag("i6300esb", cfg->i6300esb, out);
     print_flag("reboot", !cfg->no_reboot, out);
+    fprintf(out, "on-panic = %s\n", cfg->panic_action == PANIC_NONE ? "none" : "shutdown");
+    fprintf(out, "on-watchdog = %s\n", config_watchdog_actions[cfg->watchdog_action].name);
     if (cfg->timeout_s)
         fprintf(out, "timeout = %u s\n", cfg->timeout_s);
     else
         fprintf(out, "timeout = " ABSENT "\n");
+    print_text("result", cfg->result, out);
+    print_text("junit", cfg->junit, out);
+    fprintf(out, "junit.pass = %u\n", cfg->junit_pass);
     print_text("pidfile", cfg->pidfile, out);
     print_text("log", cfg->log_items, out);
     print_text("log-file", cfg->log_file, out);

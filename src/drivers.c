@@ -35,7 +35,7 @@ static int ask_kernel(const struct config *cfg, const struct driver_need *needs,
 
 static int no_directory(const struct config *cfg, const char *release,
                         const struct driver_need *needs, unsigned n, const char *tried,
-                        struct err *err)
+                        const char *advice, struct err *err)
 {
     bool inside[NEEDS_MAX] = {false};
     int rc = ask_kernel(cfg, needs, n, inside, err);
@@ -43,9 +43,8 @@ static int no_directory(const struct config *cfg, const char *release,
         if (!inside[i])
             rc = err_set(err, ENOENT,
                          "kernel '%s' (%s) has no built-in %s, which %s needs, and its modules are "
-                         "not in %s: give -modules DIR or -initrd FILE (-initrd none boots all the "
-                         "same)",
-                         cfg->kernel, release, needs[i].module, needs[i].what_for, tried);
+                         "not in %s: %s",
+                         cfg->kernel, release, needs[i].module, needs[i].what_for, tried, advice);
     }
     return rc;
 }
@@ -56,9 +55,9 @@ static int missing(const struct config *cfg, const char *release, const struct m
     const char *option = module_config_option(need->module);
     return err_set(err, ENOENT,
                    "kernel '%s' (%s) has no driver %s, which %s needs: it is neither built in nor a "
-                   "module in '%s' (%s%s-initrd none boots all the same)",
+                   "module in '%s'%s%s%s",
                    cfg->kernel, release, need->module, need->what_for, dir->path,
-                   option ? option : "", option ? "=y or =m adds it; " : "");
+                   option ? " (" : "", option ? option : "", option ? "=y or =m adds it)" : "");
 }
 
 static int collect_one(struct module_set *set, const struct config *cfg, const char *release,
@@ -83,7 +82,8 @@ static int collect_one(struct module_set *set, const struct config *cfg, const c
 }
 
 int drivers_collect(struct module_set *set, const struct config *cfg, const char *release,
-                    const struct driver_need *needs, unsigned n, struct err *err)
+                    const struct driver_need *needs, unsigned n, const char *advice,
+                    struct err *err)
 {
     struct module_dir dir;
     char *tried = NULL;
@@ -92,10 +92,10 @@ int drivers_collect(struct module_set *set, const struct config *cfg, const char
     set->release = release;
     int rc = module_dir_find(&dir, cfg->modules, cfg->kernel, release, &tried, err);
     if (rc == -ENOENT && cfg->modules)
-        rc = err_set(err, ENOENT, "-modules: there are no modules of kernel %s in %s", release,
+        rc = err_set(err, ENOENT, "there are no modules of kernel %s in %s", release,
                      tried ? tried : cfg->modules);
     else if (rc == -ENOENT)
-        rc = no_directory(cfg, release, needs, n, tried, err);
+        rc = no_directory(cfg, release, needs, n, tried, advice, err);
     else if (!rc) {
         log_msg(LOG_BOOT, "kernel modules of %s in '%s'", release, dir.path);
         for (unsigned i = 0; i < n && !rc; i++)

@@ -33,6 +33,11 @@ static const struct {
 /* What else would end us by default. The event loop has those that users send. */
 static const int strays[] = {SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGUSR1, SIGUSR2, SIGIO, SIGPWR};
 
+/* Those that the event loop takes once there is one. */
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+static void (*_Atomic told)(enum stop_cause cause, int status, const char *line);
+
 struct line {
     char text[256];
     size_t len;
@@ -82,6 +87,13 @@ static void say(const struct line *l)
         ;
 }
 
+static void tell_end(enum stop_cause cause, int status, const char *text)
+{
+    void (*tell)(enum stop_cause, int, const char *) = atomic_exchange(&told, NULL);
+    if (tell)
+        tell(cause, status, text);
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     static atomic_flag first = ATOMIC_FLAG_INIT;
@@ -102,15 +114,33 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     }
     put(&l, "; please report it with the command line and what 'minivmm -version' says\n");
     say(&l);
+    l.text[l.len - 1] = '\0'; /* in place of the newline */
+    tell_end(STOP_BUG, EXIT_VMM_BUG, l.text + strlen("minivmm: "));
     _exit(EXIT_VMM_BUG);
 }
 
 /* Restore, then die of the same signal as if we had never caught it. */
 static void on_stray(int sig)
 {
+    struct line l = {.len = 0};
     tty_restore();
+    put(&l, "ended by a signal ");
+    put_number(&l, (uintptr_t)sig, 10);
+    l.text[l.len] = '\0';
+    tell_end(STOP_SIGNAL, EXIT_SIGNAL_BASE + sig, l.text);
     signal(sig, SIG_DFL);
     raise(sig); /* held back until this handler returns */
+}
+
+/* What was ignored when we started stays so: whoever started us wants it. */
+static void handle(const int *sigs, size_t n, void (*handler)(int))
+{
+    const struct sigaction ours = {.sa_handler = handler, .sa_flags = SA_ONSTACK};
+    for (size_t i = 0; i < n; i++) {
+        struct sigaction old;
+        if (!sigaction(sigs[i], &ours, &old) && old.sa_handler == SIG_IGN)
+            sigaction(sigs[i], &old, NULL);
+    }
 }
 
 void fatal_use_stack(void *stack, stack_t *before)
@@ -135,10 +165,11 @@ void fatal_install(void)
         sigaction(faults[i].sig, &on_bug, NULL);
     pthread_sigmask(SIG_UNBLOCK, &unblock, NULL);
 
-    const struct sigaction stray = {.sa_handler = on_stray, .sa_flags = SA_ONSTACK};
-    for (size_t i = 0; i < ARRAY_LEN(strays); i++) {
-        struct sigaction old;
-        if (!sigaction(strays[i], &stray, &old) && old.sa_handler == SIG_IGN)
-            sigaction(strays[i], &old, NULL); /* whoever started us wants it so */
-    }
+    handle(strays, ARRAY_LEN(strays), on_stray);
+}
+
+void fatal_tell(void (*tell)(enum stop_cause cause, int status, const char *line))
+{
+    atomic_store(&told, tell);
+    handle(ends, ARRAY_LEN(ends), tell ? on_stray : SIG_DFL);
 }

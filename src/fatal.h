@@ -6,8 +6,17 @@
 
 #include <signal.h>
 
+#include "stop.h"
+
 /* Once, before anything else can go wrong. */
 void fatal_install(void);
+
+/*
+ * Whom to tell before the process ends of a signal that is handled here: why, the status, a line
+ * (async-signal-safe, called once at most; NULL: nobody). While there is somebody, the signals that
+ * the event loop takes later come here as well.
+ */
+void fatal_tell(void (*tell)(enum stop_cause cause, int status, const char *line));
 
 /* Enough for the handler on any CPU's signal frame. */
 #define FATAL_STACK_BYTES 32768

@@ -43,11 +43,12 @@ static int create_vcpus(struct vm *vm, struct err *err)
 static int plan_boot(struct vm *vm, enum kernel_unpack unpack, struct err *err)
 {
     const struct config *cfg = vm->cfg;
+    const struct config_hooks *hooks = cfg->hooks;
     const struct boot_request req = {
         .kernel = cfg->kernel,
         .initrd = cfg->initrd,
-        .initrd_data = vm->auto_boot.initramfs.data,
-        .initrd_size = vm->auto_boot.initramfs.len,
+        .initrd_data = hooks ? hooks->initrd : vm->auto_boot.initramfs.data,
+        .initrd_size = hooks ? hooks->initrd_size : vm->auto_boot.initramfs.len,
         .cmdline = vm->auto_boot.cmdline ? vm->auto_boot.cmdline : cfg->append,
         .ram_size = cfg->ram_size,
         .rsdp = ACPI_TABLES,
@@ -141,6 +142,7 @@ static int boot(struct vm *vm, struct err *err)
 static int restart(struct vm *vm, struct err *err)
 {
     pthread_mutex_lock(&vm->lock);
+    vm->restarts++;
     machine_reset(vm);
     pthread_mutex_unlock(&vm->lock);
     gmem_zero(&vm->gmem);
@@ -203,6 +205,10 @@ static void say_why(const struct vm *vm, enum stop_cause cause, unsigned code)
     switch (cause) {
     case STOP_TRIPLE_FAULT:
         log_error("%s on vCPU %u", stop_describe(cause), code);
+        break;
+    case STOP_PANIC:
+    case STOP_WATCHDOG:
+        log_error("%s", stop_describe(cause));
         break;
     case STOP_TIMEOUT:
         log_error("-timeout of %u s passed", vm->cfg->timeout_s);

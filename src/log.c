@@ -118,6 +118,8 @@ static void write_line(int fd, const char *line, size_t len)
         ;
 }
 
+static char last_error[2048];
+
 static void put_line(int fd, const char *prefix, const char *fmt, va_list ap)
 {
     char line[PIPE_BUF];
@@ -163,9 +165,22 @@ void log_notice(const char *fmt, ...)
     va_end(ap);
 }
 
+bool log_last_error(char *buf, size_t len)
+{
+    pthread_mutex_lock(&log_lock);
+    snprintf(buf, len, "%s", last_error);
+    pthread_mutex_unlock(&log_lock);
+    return *buf;
+}
+
 void log_error(const char *fmt, ...)
 {
     va_list ap;
+    va_start(ap, fmt);
+    pthread_mutex_lock(&log_lock);
+    vsnprintf(last_error, sizeof last_error, fmt, ap);
+    pthread_mutex_unlock(&log_lock);
+    va_end(ap);
     va_start(ap, fmt);
     put_line(STDERR_FILENO, "minivmm: ", fmt, ap);
     va_end(ap);

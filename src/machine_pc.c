@@ -10,8 +10,10 @@
 #include "devices/debug_exit.h"
 #include "devices/fw_cfg.h"
 #include "devices/i8042.h"
+#include "devices/i6300esb.h"
 #include "devices/pit.h"
 #include "devices/pm.h"
+#include "devices/pvpanic.h"
 #include "devices/reset_port.h"
 #include "devices/rtc.h"
 #include "devices/serial.h"
@@ -20,6 +22,7 @@
 #include "devices/virtio/fs.h"
 #include "layout.h"
 #include "memmap.h"
+#include "src/result.h"
 #include "src/vm.h"
 #include "util.h"
 
@@ -76,7 +79,21 @@ static int make_pm(struct vm *vm, struct err *err)
         .sci = line(vm, IRQ_SCI),
         .stop = vm_stop_sink(vm),
     };
-    return own(vm, pm_create(&cfg, err));
+    struct device *dev = pm_create(&cfg, err);
+    vm->pm = dev ? pm_of(dev) : NULL;
+    return own(vm, dev);
+}
+
+static void note_output(void *self, const uint8_t *bytes, size_t len)
+{
+    tail_put(self, bytes, len);
+}
+
+/* -result wants the last lines of consoles: COM1 and terminals. */
+static void tap(struct chr *chr)
+{
+    chr->tap_self = result_tail();
+    chr->tap = chr->tap_self ? note_output : NULL;
 }
 
 static int make_serials(struct vm *vm, struct err *err)
@@ -87,13 +104,17 @@ static int make_serials(struct vm *vm, struct err *err)
         unsigned irq;
     } com[CONFIG_MAX_SERIALS] = {{"com1", COM1_PORT, IRQ_COM1}, {"com2", COM2_PORT, IRQ_COM2}};
     const struct chr_env env = {&vm->loop, &vm->events, vm_stop_sink(vm), vm->cfg->icount};
+    const struct config_hooks *hooks = vm->cfg->hooks;
 
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++) {
         if (!vm->cfg->serials[i])
             continue;
-        vm->chrs[i] = chr_open(vm->cfg->serials[i], &env, err);
+        vm->chrs[i] = !i && hooks ? hooks->open_com1(hooks->self, &env, err)
+                                  : chr_open(vm->cfg->serials[i], &env, err);
         if (!vm->chrs[i])
             return -EINVAL;
+        if (i == 0)
+            tap(vm->chrs[i]);
         const struct serial_config cfg = {
             .name = com[i].name,
             .pio = &vm->pio,
@@ -123,6 +144,17 @@ static int make_debug_exit(struct vm *vm, struct err *err)
         .stop = vm_stop_sink(vm),
     };
     return own(vm, debug_exit_create(&cfg, err));
+}
+
+static bool want_pvpanic(const struct vm *vm)
+{
+    return vm->cfg->pvpanic;
+}
+
+static int make_pvpanic(struct vm *vm, struct err *err)
+{
+    const struct pvpanic_config cfg = {&vm->pio, PVPANIC_PORT, vm_panicked, vm};
+    return own(vm, pvpanic_create(&cfg, err));
 }
 
 /* --- PCI and virtio --- */
@@ -191,6 +223,8 @@ static int make_console(struct vm *vm, struct err *err)
         vm->port_chrs[i] = open_port(p, &env, err);
         if (!vm->port_chrs[i])
             return -EINVAL;
+        if (p->terminal)
+            tap(vm->port_chrs[i]);
         ports[i] = (struct virtio_console_port){p->nr, p->terminal, p->name, vm->port_chrs[i]};
         if (p->nr >= room)
             room = p->nr + 1;
@@ -213,6 +247,31 @@ static int make_shares(struct vm *vm, struct err *err)
             return rc;
     }
     return 0;
+}
+
+static bool want_rng(const struct vm *vm)
+{
+    return vm->cfg->rng;
+}
+
+static int make_rng(struct vm *vm, struct err *err)
+{
+    struct entropy entropy = entropy_host;
+    if (vm->cfg->rng_seeded)
+        entropy = entropy_seeded_init(&vm->seeded, vm->cfg->rng_seed);
+    struct virtio *vd = virtio_rng_create(&entropy, &vm->clock, &vm->gmem, err);
+    return vd ? plug_virtio(vm, vd, vm->cfg->rng_bus, err) : -ENOMEM;
+}
+
+static bool want_watchdog(const struct vm *vm)
+{
+    return vm->cfg->i6300esb;
+}
+
+static int make_watchdog(struct vm *vm, struct err *err)
+{
+    const struct i6300esb_config cfg = {vm->pci, &vm->clock, vm_watchdog_expired, vm};
+    return own(vm, i6300esb_create(&cfg, err));
 }
 
 /* --- firmware --- */
@@ -241,6 +300,7 @@ int machine_write_tables(struct vm *vm, struct err *err)
         .com1 = vm->cfg->serials[0],
         .com2 = vm->cfg->serials[1],
         .fw_cfg = true,
+        .pvpanic = vm->cfg->pvpanic,
     };
     return acpi_build(&cfg, &vm->gmem, err);
 }
@@ -257,9 +317,12 @@ static const struct part {
     {"i8042", NULL, make_i8042},
     {"pm", NULL, make_pm},
     {"serial ports", NULL, make_serials},
+    {"pvpanic", want_pvpanic, make_pvpanic},
     {"isa-debug-exit", want_debug_exit, make_debug_exit},
     {"pci host", NULL, make_pci_host},
     {"disks", NULL, make_disks},
+    {"virtio entropy", want_rng, make_rng},
+    {"watchdog", want_watchdog, make_watchdog},
     {"virtio console", want_console, make_console},
     {"shares", NULL, make_shares},
     {"fw_cfg", NULL, make_fw_cfg},

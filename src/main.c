@@ -14,6 +14,8 @@
 #include "log.h"
 #include "src/fatal.h"
 #include "src/probe_command.h"
+#include "src/result.h"
+#include "src/run/run.h"
 #include "src/vm.h"
 #include "stop.h"
 
@@ -60,6 +62,7 @@ static int run_machine(const struct config *cfg)
     int status = vm_create(&vm, cfg, &err);
     if (!status)
         status = vm_run(&vm, &err);
+    result_take(&vm, status);
     vm_destroy(&vm);
     return status < 0 ? complain(&err, EXIT_HOST_ERROR) : status;
 }
@@ -85,13 +88,19 @@ int main(int argc, char **argv)
         return complain(&err, EXIT_HOST_ERROR);
     if (argc > 1 && !strcmp(argv[1], "probe"))
         return close_output(probe_command(argc - 1, argv + 1));
+    if (argc > 1 && (!strcmp(argv[1], "run") || !strcmp(argv[1], "shell")))
+        return close_output(run_command(argc - 1, argv + 1));
     int status = config_parse(&cfg, argc, argv, &outcome, &err);
     if (status)
         return complain(&err, status == -EINVAL ? EXIT_USAGE : EXIT_HOST_ERROR);
     if (outcome == CONFIG_RUN) {
         if (cfg.name)
             prctl(PR_SET_NAME, cfg.name);
-        status = open_log(&cfg, &err) < 0 ? complain(&err, EXIT_HOST_ERROR) : run_machine(&cfg);
+        if (result_open(&cfg, &err) || open_log(&cfg, &err) < 0)
+            status = complain(&err, EXIT_HOST_ERROR);
+        else
+            status = run_machine(&cfg);
+        status = result_close(status);
         log_close();
     }
     config_free(&cfg);

@@ -71,13 +71,17 @@ static int unknown_option(const struct opt_table *table, const char *arg, const 
                           struct err *err)
 {
     size_t len = strcspn(name, "=");
+    if (name[len] && find_row(table->rows, name, len) && table->gnu)
+        return err_set(err, EINVAL, "%s%.*s takes no value, but '%s' was given", opt_dashes(table),
+                       (int)len, name, OPT_QUOTE(arg));
     if (name[len] && find_row(table->rows, name, len))
         return err_set(err, EINVAL,
                        "unknown option '%s': a value is the next argument, as in -%.*s %s",
                        OPT_QUOTE(arg), (int)len, name, OPT_QUOTE(name + len + 1));
     const char *near = opt_nearest(table->rows, name);
     if (near)
-        return err_set(err, EINVAL, "unknown option '%s': did you mean -%s?", OPT_QUOTE(arg), near);
+        return err_set(err, EINVAL, "unknown option '%s': did you mean %s%s?", OPT_QUOTE(arg),
+                       opt_dashes(table), near);
     return err_set(err, EINVAL, "unknown option '%s' (minivmm -h lists them)", OPT_QUOTE(arg));
 }
 
@@ -90,13 +94,14 @@ int opt_parse(const struct opt_table *table, void *target, int argc, char **argv
             return err_set(err, EINVAL,
                            "'%s' is not an option: a kernel is -kernel FILE, a disk -disk FILE",
                            OPT_QUOTE(arg));
-        const struct opt_row *row = find_row(table->rows, name, strlen(name));
-        if (!row)
+        size_t len = table->gnu ? strcspn(name, "=") : strlen(name);
+        const struct opt_row *row = find_row(table->rows, name, len);
+        if (!row || (name[len] && !takes_value(row)))
             return unknown_option(table, arg, name, err);
         char label[40], shape[128];
-        snprintf(label, sizeof label, "-%s", row->name);
-        const char *value = NULL;
-        if (takes_value(row)) {
+        snprintf(label, sizeof label, "%s%s", opt_dashes(table), row->name);
+        const char *value = name[len] ? name + len + 1 : NULL;
+        if (takes_value(row) && !value) {
             if (++i == argc)
                 return err_set(err, EINVAL, "%s needs a value: %s %s", label, label,
                                opt_value_shape(row, shape, sizeof shape));

@@ -64,7 +64,7 @@ void opt_print_help(const struct opt_table *table, FILE *out)
                 continue;
             char shape[128], left[192];
             opt_value_shape(row, shape, sizeof shape);
-            snprintf(left, sizeof left, "-%s%s%s", row->name, *shape ? " " : "", shape);
+            snprintf(left, sizeof left, "%s%s%s%s", opt_dashes(table), row->name, *shape ? " " : "", shape);
             print_entry(left, row->help, out);
         }
     }
@@ -170,7 +170,7 @@ void opt_print_man(const struct opt_table *table, FILE *out)
             char name[64], shape[128];
             if (!row->help || row->group != g)
                 continue;
-            snprintf(name, sizeof name, "-%s", row->name);
+            snprintf(name, sizeof name, "%s%s", opt_dashes(table), row->name);
             man_entry(name, opt_value_shape(row, shape, sizeof shape), " ", row->help, out);
             if (row->kind == OPT_CHOICE)
                 man_choices(row->choices, out);

@@ -2,12 +2,14 @@
 //
 // The totals that `-d exits` prints when the machine ends: exits to user space by kind, and the
 // accesses behind them by region.
+#include "src/report.h"
+
 #include <inttypes.h>
 
 #include "log.h"
 #include "src/vm.h"
 
-static const char *const kind_names[EXIT_KINDS] = {
+const char *const report_exit_names[EXIT_KINDS] = {
     [EXIT_PIO] = "pio",   [EXIT_MMIO] = "mmio", [EXIT_SHUTDOWN] = "shutdown",
     [EXIT_INTR] = "intr", [EXIT_FAIL] = "fail", [EXIT_STEP] = "step",
 };
@@ -33,7 +35,7 @@ void report_exits(const struct vm *vm)
         uint64_t n = 0;
         for (unsigned i = 0; vm->vcpus && i < vm->accel.nvcpus; i++)
             n += vm->vcpus[i].exits[kind];
-        log_msg(LOG_EXITS, "%s: %" PRIu64, kind_names[kind], n);
+        log_msg(LOG_EXITS, "%s: %" PRIu64, report_exit_names[kind], n);
         total += n;
     }
     log_msg(LOG_EXITS, "total: %" PRIu64, total);

@@ -20,6 +20,7 @@
 #include "gmem.h"
 #include "loader.h"
 #include "devices/reset_port.h"
+#include "devices/virtio/rng.h"
 #include "pci.h"
 #include "share.h"
 #include "src/auto_boot.h"
@@ -66,6 +67,8 @@ struct vm {
     struct device *devices; /* newest first, which is the order of teardown */
     struct pci_host *pci;
     struct reset_port reset_port;
+    struct pm *pm;
+    struct entropy_seeded seeded;
     unsigned nvirtio_mmio;
 
     /* vCPU threads (vcpu.c). Guarded by gate_lock, a leaf, except the atomics. */
@@ -78,6 +81,8 @@ struct vm {
 
     atomic_uint stop; /* 0 while running; else cause | code << 8; see vm_claim_stop */
     bool pidfile_made;
+    /* Device lock held. */
+    unsigned restarts, panics, watchdogs;
 };
 
 /*
@@ -127,6 +132,10 @@ void vcpus_end(struct vm *vm); /* hold, end, join */
 int watches_open(struct vm *vm, struct err *err); /* the event loop, timers, -timeout */
 int watch_signals(struct vm *vm, struct err *err);
 void watches_close(struct vm *vm);
+
+/* action.c: what -action says of panics and watchdogs. Device lock held. */
+void vm_panicked(void *opaque, unsigned bits);
+void vm_watchdog_expired(void *opaque);
 
 /* exit.c: answer one exit. On the vCPU's thread. */
 void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit);

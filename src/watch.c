@@ -66,6 +66,8 @@ static void on_signal(void *self, uint32_t events)
         break;
     case SIGWINCH:
         chr_stdio_resized();
+        if (vm->cfg->hooks && vm->cfg->hooks->resized)
+            vm->cfg->hooks->resized(vm->cfg->hooks->self);
         break;
     default:
         vm_request_stop(vm, STOP_SIGNAL, info.ssi_signo);

@@ -97,6 +97,8 @@ suite testbed tests/testbed/check
 suite everyday tests/everyday/run.sh ./minivmm
 suite boot tests/boot/run.sh ./minivmm
 suite console tests/console/run.sh ./minivmm
+suite devices tests/devices/run.sh ./minivmm
+suite fs tests/fs/run.sh ./minivmm
 
 wait
 report_ended

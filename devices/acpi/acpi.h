@@ -18,6 +18,7 @@ struct acpi_config {
     bool pci;              /* host bridge, ECAM and _PRT */
     bool com1, com2;
     bool fw_cfg;           /* as the device QEMU0002 */
+    bool pvpanic;          /* as the device QEMU0001 */
 };
 
 /*

@@ -146,6 +146,19 @@ static void add_fw_cfg(struct aml *a)
     aml_close(a);
 }
 
+static void add_pvpanic(struct aml *a)
+{
+    aml_device(a, "PEVT");
+    aml_name(a, "_HID");
+    aml_string(a, "QEMU0001");
+    aml_name(a, "_STA");
+    aml_int(a, 0x0b); /* as fw_cfg */
+    add_crs(a);
+    aml_res_io(a, PVPANIC_PORT, 1);
+    aml_close(a);
+    aml_close(a);
+}
+
 static void add_virtio_mmio(struct aml *a, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -178,6 +191,8 @@ void acpi_dsdt_body(struct aml *a, const struct acpi_config *cfg)
     add_isa_device(a, "RTC", "PNP0B00", 0, 0x70, 2, IRQ_RTC);
     if (cfg->fw_cfg)
         add_fw_cfg(a);
+    if (cfg->pvpanic)
+        add_pvpanic(a);
     add_virtio_mmio(a, cfg->nvirtio_mmio);
     aml_close(a);
 

@@ -52,6 +52,10 @@ ssize_t fd_write(const struct fd_handle *h, const uint8_t *buf, size_t len);
  * holds the guest back.
  */
 struct fd_out {
+    /* A write failed; true: said already. Any thread, lock held. NULL: a warning says it. */
+    bool (*failed)(void *self, int errnum);
+    void *self;        /* of failed */
+    int patience_ms;   /* how long fd_out_fini waits for a reader that takes nothing */
     const char *what; /* for messages: "serial output to stdout" */
     struct chr *chr;
     struct evloop *loop;
@@ -71,7 +75,8 @@ struct fd_out {
 int fd_out_init(struct fd_out *out, const struct fd_handle *h, const struct chr_env *env,
                 struct chr *chr, const char *what, struct err *err);
 size_t fd_out_write(struct fd_out *out, const uint8_t *buf, size_t len);
-/* Flush, giving up when the reader takes nothing for FD_OUT_STUCK_MS; then close. */
+/* Flush, giving up when the reader takes nothing for patience_ms (FD_OUT_STUCK_MS unless set after
+ * fd_out_init); then close. */
 void fd_out_fini(struct fd_out *out);
 
 #define FD_OUT_STUCK_MS 2000

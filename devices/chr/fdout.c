@@ -32,7 +32,7 @@ static size_t ring_put(struct fd_out *out, const uint8_t *buf, size_t len)
 
 static void complain(struct fd_out *out, int errnum)
 {
-    if (out->warned || (out->h.mode == FD_PTY && errnum == EIO))
+    if (out->warned || (out->failed && out->failed(out->self, errnum)) || (out->h.mode == FD_PTY && errnum == EIO))
         return; /* an unplugged cable is not worth a word */
     out->warned = true;
     log_warn("%s: %s; the guest's output is lost while this lasts", out->what, strerror(errnum));
@@ -154,6 +154,7 @@ int fd_out_init(struct fd_out *out, const struct fd_handle *h, const struct chr_
     out->loop = env->loop;
     out->patient = env->patient;
     out->h = *h;
+    out->patience_ms = FD_OUT_STUCK_MS;
     out->watch = (struct fd_watch){
         .fd = h->fd,
         .events = EPOLLONESHOT,
@@ -178,7 +179,7 @@ static void flush_for_good(struct fd_out *out)
 {
     const int round_ms = FD_OUT_ROUND_MS;
     bool ready = false;
-    for (int idle_ms = 0; waiting(out) && idle_ms < FD_OUT_STUCK_MS; idle_ms += round_ms) {
+    for (int idle_ms = 0; waiting(out) && idle_ms < out->patience_ms; idle_ms += round_ms) {
         uint32_t before = out->tail;
         flush(out);
         if (out->tail != before)
@@ -190,7 +191,7 @@ static void flush_for_good(struct fd_out *out)
     }
     if (waiting(out))
         log_warn("%s: the last %u bytes are lost: nobody took them for %d ms", out->what,
-                 waiting(out), FD_OUT_STUCK_MS);
+                 waiting(out), out->patience_ms);
 }
 
 void fd_out_fini(struct fd_out *out)

@@ -326,8 +326,7 @@ static int set_times(struct call *c, int fd, const struct fuse_setattr_in *in)
     return r ? -errno : 0;
 }
 
-/* Truncation by somebody without rights over set-user-id takes it away, as a write does. */
-static int kill_set_id(struct call *c, int fd)
+int clear_set_id(struct fs *fs, int fd)
 {
     struct statx st;
     int rc = host_stat(fd, "", &st);
@@ -339,7 +338,7 @@ static int kill_set_id(struct call *c, int fd)
     struct host_fd_name name = host_fd_name(fd);
     if (mode == (st.stx_mode & MODE_BITS))
         return 0;
-    return fchmodat(c->fs->proc_fd, name.text, mode, 0) ? -errno : 0;
+    return fchmodat(fs->proc_fd, name.text, mode, 0) ? -errno : 0;
 }
 
 static int change(struct call *c, int fd, const struct fuse_setattr_in *in)
@@ -352,7 +351,7 @@ static int change(struct call *c, int fd, const struct fuse_setattr_in *in)
     if (!rc && (in->valid & FATTR_SIZE))
         rc = set_size(c, fd, in);
     if (!rc && (in->valid & FATTR_KILL_SUIDGID))
-        rc = kill_set_id(c, fd);
+        rc = clear_set_id(c->fs, fd);
     if (!rc && (in->valid & (FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW)))
         rc = set_times(c, fd, in);
     return rc;

@@ -16,6 +16,8 @@
 
 #define READ_MAX KIB(64) /* of a reply */
 #define CHUNK KIB(16)    /* read from the host at a time */
+#define CHUNK_MIN 512    /* the longest entry fits */
+#define NOWHERE UINT64_MAX
 
 int op_opendir(struct call *c)
 {
@@ -93,43 +95,48 @@ static bool add(struct listing *l, const struct host_entry *e)
     return true;
 }
 
-/* One read from the host; how many bytes, 0 at the end, or -errno. What does not fit is read again. */
-static long add_some(struct listing *l, struct handle *h)
+/*
+ * Entries from what was read from the host; false: the reply is full, and what did not fit is to be
+ * read again.
+ */
+static bool add_all(struct listing *l, struct handle *h, uint8_t *bytes, long n)
+{
+    for (long at = 0; at < n;) {
+        struct host_entry *e = (void *)(bytes + at);
+        /* What ".." of the shared directory is on the host is nobody's business. */
+        if (inode_nodeid(l->c->inode) == FUSE_ROOT_ID && !strcmp(e->name, ".."))
+            e->ino = l->c->inode->id.ino;
+        if (!add(l, e))
+            return false;
+        h->position = (uint64_t)e->off;
+        at += e->reclen;
+    }
+    return true;
+}
+
+static int list(struct listing *l, struct handle *h, uint64_t offset)
 {
     union {
         struct host_entry align;
         uint8_t bytes[CHUNK];
     } chunk;
-    long n = syscall(SYS_getdents64, h->fd, chunk.bytes, sizeof chunk.bytes);
-    if (n < 0)
-        return -errno;
-    for (long at = 0; at < n;) {
-        const struct host_entry *e = (const void *)(chunk.bytes + at);
-        /* What ".." of the shared directory is on the host is nobody's business. */
-        bool up = inode_nodeid(l->c->inode) == FUSE_ROOT_ID && !strcmp(e->name, "..");
-        struct host_entry *writable = (void *)(chunk.bytes + at);
-        if (up)
-            writable->ino = l->c->inode->id.ino;
-        if (!add(l, e)) {
-            l->size = l->used; /* full */
-            return n;
-        }
-        h->position = (uint64_t)e->off;
-        at += e->reclen;
-    }
-    return n;
-}
-
-static int list(struct listing *l, struct handle *h, uint64_t offset)
-{
-    long n = 1;
-    if (lseek(h->fd, (off_t)offset, SEEK_SET) < 0)
+    /* About what fits: an entry that says all is some four times as long as the host's. */
+    size_t wanted = l->plus ? l->size / 4 : l->size;
+    wanted = wanted < CHUNK_MIN ? CHUNK_MIN : wanted < CHUNK ? wanted : CHUNK;
+    if (offset != h->host_position && lseek(h->fd, (off_t)offset, SEEK_SET) < 0)
         return -errno;
     h->position = offset;
-    while (n > 0 && l->used < l->size)
-        n = add_some(l, h);
+    long n;
+    bool more = true;
+    do {
+        n = syscall(SYS_getdents64, h->fd, chunk.bytes, wanted);
+        if (n > 0)
+            more = add_all(l, h, chunk.bytes, n);
+    } while (n > 0 && more);
+    int rc = n < 0 ? -errno : more ? 0 : -EINVAL; /* the last: not one of them fits */
+    h->host_position = more && n >= 0 ? h->position : NOWHERE;
     /* What is listed already has been looked up: it must reach the guest. */
-    return n < 0 && !l->used ? (int)n : 0;
+    return l->used ? 0 : rc;
 }
 
 static int read_directory(struct call *c, bool plus)

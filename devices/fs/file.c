@@ -43,18 +43,6 @@ static uint32_t cache_flags(struct fs *fs, struct inode *inode, int fd)
     return !host_stat(fd, "", &st) && remember_contents(fs, inode, &st) ? FOPEN_KEEP_CACHE : 0;
 }
 
-static int kill_set_id(int fd)
-{
-    struct statx st;
-    int rc = host_stat(fd, "", &st);
-    mode_t mode = st.stx_mode & 07777u & ~(mode_t)S_ISUID;
-    if (rc)
-        return rc;
-    if (mode & S_IXGRP)
-        mode &= ~(mode_t)S_ISGID;
-    return mode == (st.stx_mode & 07777u) || !fchmod(fd, mode) ? 0 : -errno;
-}
-
 /* The descriptor becomes a handle of the inode, also when this fails. */
 static int reply_open(struct call *c, struct inode *inode, int fd, uint32_t flags,
                       struct fuse_open_out *out)
@@ -82,7 +70,7 @@ static int open_inode(struct call *c, struct inode *inode, uint32_t flags, uint3
     if (fd < 0)
         return fd;
     if ((flags & O_TRUNC) && (open_flags & FUSE_OPEN_KILL_SUIDGID))
-        rc = kill_set_id(fd);
+        rc = clear_set_id(fs, fd);
     if (!rc)
         return reply_open(c, inode, fd, flags, out);
     host_close(fd);
@@ -275,10 +263,10 @@ int op_write(struct call *c)
         n = pwritev2(h->fd, iov, count, (off_t)in->offset, write_flags(in));
     while (n < 0 && errno == EINTR);
     int rc = n < 0 ? -errno : 0;
-    h->wrote = true;
+    atomic_store(&h->wrote, true);
     /* A host user without privileges loses the bits by writing anyway. */
     if (!rc && c->fs->uid == 0 && (in->write_flags & FUSE_WRITE_KILL_SUIDGID))
-        rc = kill_set_id(h->fd);
+        rc = clear_set_id(c->fs, h->fd);
     handle_put(c->fs, h);
     struct fuse_write_out *out = call_reply(c, sizeof *out);
     out->size = rc ? 0 : (uint32_t)n;
@@ -295,7 +283,7 @@ int op_flush(struct call *c)
     struct statx st;
     if (!h)
         return -EBADF;
-    if (h->wrote && !host_stat(h->fd, "", &st))
+    if (atomic_load(&h->wrote) && !host_stat(h->fd, "", &st))
         remember_contents(c->fs, h->inode, &st);
     handle_put(c->fs, h);
     return 0;
@@ -349,7 +337,7 @@ int op_fallocate(struct call *c)
     int rc = 0;
     if (fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length))
         rc = -errno;
-    h->wrote = true;
+    atomic_store(&h->wrote, true);
     handle_put(c->fs, h);
     return rc;
 }
@@ -367,7 +355,7 @@ int op_copy_file_range(struct call *c)
         size_t len = in->len < COPY_MAX ? (size_t)in->len : COPY_MAX;
         ssize_t n = copy_file_range(from->fd, &off_in, to->fd, &off_out, len, 0);
         rc = n < 0 ? -errno : 0;
-        to->wrote = true;
+        atomic_store(&to->wrote, true);
         struct fuse_write_out *out = call_reply(c, sizeof *out);
         out->size = rc ? 0 : (uint32_t)n;
     }

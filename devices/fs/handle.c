@@ -4,6 +4,7 @@
 // so that a handle that was released does not lead to its successor. See server.h.
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "devices/fs/server.h"
 
@@ -50,10 +51,16 @@ int handle_new(struct fs *fs, struct inode *inode, int fd, uint32_t flags, uint6
     if (h)
         rc = take_slot(t, &n);
     if (!rc) {
-        *h = (struct handle){.inode = inode, .fd = fd, .refs = 1, .flags = flags,
-                             .directory = inode->id.type == S_IFDIR};
+        memset(h, 0, sizeof *h);
+        h->inode = inode;
+        h->fd = fd;
+        h->refs = 1;
+        h->flags = flags;
+        h->directory = inode->id.type == S_IFDIR;
         pthread_mutex_init(&h->lock, NULL);
         inode->refs++;
+        h->next = inode->handles;
+        inode->handles = h;
         t->slot[n].handle = h;
         *fh = (uint64_t)t->slot[n].generation << 32 | n;
     }
@@ -81,8 +88,13 @@ void handle_put(struct fs *fs, struct handle *h)
     struct inode *doomed = NULL;
     pthread_mutex_lock(&fs->lock);
     bool last = !--h->refs;
-    if (last)
+    if (last) {
+        struct handle **at = &h->inode->handles;
+        while (*at != h)
+            at = &(*at)->next;
+        *at = h->next;
         inode_put_locked(fs, h->inode, &doomed);
+    }
     pthread_mutex_unlock(&fs->lock);
     inodes_free(doomed);
     if (!last)

@@ -4,6 +4,7 @@
 // one was closed. What is found under the names must be the file that was known (host_id), else it
 // is -ESTALE and the guest looks again.
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #define SHRINK_BY 64
 #define ROUNDS_MAX 64 /* pieces of PATH_MAX that a path may have */
+#define RACES_MAX 8   /* times that a name may have moved while it was followed */
 #define STEPS_MAX (PATH_MAX / 2)
 
 /* --- the cache, under the lock --- */
@@ -53,13 +55,17 @@ void inode_drop_fd(struct fs *fs, struct inode *inode)
     inode->fd = -1;
 }
 
-/* The least used that may go; NULL: none among the oldest, which a search must not exceed. */
+/*
+ * The least used that may go; NULL: none was near. Those in the way count as used, so that the next
+ * search does not meet them again.
+ */
 static struct inode *oldest(struct inode_table *t)
 {
-    struct inode *i = t->lru.newer;
-    for (unsigned n = 0; i != &t->lru && n < SHRINK_BY; n++, i = i->newer) {
+    for (unsigned n = 0; n < SHRINK_BY && t->nfds; n++) {
+        struct inode *i = t->lru.newer;
         if (evictable(i))
             return i;
+        touch(t, i);
     }
     return NULL;
 }
@@ -180,24 +186,59 @@ static int walk(struct fs *fs, const struct route *r)
     return fd;
 }
 
+/* The host took the names away, but the guest has the file open: from there to an O_PATH one. */
+static int find_by_handle(struct fs *fs, struct inode *inode)
+{
+    pthread_mutex_lock(&fs->lock);
+    struct handle *h = inode->handles;
+    if (h)
+        h->refs++;
+    pthread_mutex_unlock(&fs->lock);
+    if (!h)
+        return -ESTALE;
+    int fd = host_reopen(fs->proc_fd, h->fd, O_PATH);
+    handle_put(fs, h);
+    if (fd < 0)
+        return fd;
+    pthread_mutex_lock(&fs->lock);
+    int spare = inode_keep_fd(fs, inode, fd);
+    pthread_mutex_unlock(&fs->lock);
+    if (spare >= 0)
+        host_close(spare);
+    return 0;
+}
+
+static int find_by_name(struct fs *fs, struct inode *inode)
+{
+    struct route r;
+    pthread_mutex_lock(&fs->lock);
+    bool open = inode->fd >= 0;
+    int rc = open ? 0 : find_route(fs, inode, &r);
+    pthread_mutex_unlock(&fs->lock);
+    return open || rc ? rc : walk(fs, &r);
+}
+
+static bool pin_open(struct fs *fs, struct inode *inode, int *fd)
+{
+    pthread_mutex_lock(&fs->lock);
+    bool open = inode->fd >= 0;
+    if (open) {
+        inode->pins++;
+        touch(&fs->inodes, inode);
+        *fd = inode->fd;
+    }
+    pthread_mutex_unlock(&fs->lock);
+    return open;
+}
+
 int inode_pin(struct fs *fs, struct inode *inode, int *fd)
 {
     for (unsigned i = 0; i < ROUNDS_MAX; i++) {
-        struct route r;
-        int rc = 0;
-        pthread_mutex_lock(&fs->lock);
-        bool open = inode->fd >= 0;
-        if (open) {
-            inode->pins++;
-            touch(&fs->inodes, inode);
-            *fd = inode->fd;
-        } else {
-            rc = find_route(fs, inode, &r);
-        }
-        pthread_mutex_unlock(&fs->lock);
-        if (open || rc)
-            return rc;
-        rc = walk(fs, &r);
+        if (pin_open(fs, inode, fd))
+            return 0;
+        int rc = find_by_name(fs, inode);
+        if (rc == -ESTALE || (rc == -EAGAIN && i >= RACES_MAX))
+            rc = find_by_handle(fs, inode);
         if (rc && rc != -EAGAIN)
             return rc;
     }

@@ -308,10 +308,8 @@ void fs_serve(struct fs *fs, struct fs_request *req)
     req->error = rc;
     if (rc)
         req->reply_len = req->moved = 0;
-    pthread_mutex_lock(&fs->lock);
-    fs->requests++;
-    fs->refused += refused || rc == -EROFS;
-    pthread_mutex_unlock(&fs->lock);
+    atomic_fetch_add(&fs->requests, 1);
+    atomic_fetch_add(&fs->refused, refused || rc == -EROFS);
 }
 
 /* --- threads --- */

@@ -9,6 +9,7 @@
 
 #include <linux/fuse.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -33,6 +34,7 @@ struct inode {
     unsigned pins; /* users of fd */
     struct inode *hash_next;
     struct inode *newer, *older; /* among those with a descriptor */
+    struct handle *handles;      /* open ones */
     /* The contents that the guest may still have cached: when last opened or written through. */
     struct statx_timestamp seen_mtime;
     uint64_t seen_size;
@@ -58,12 +60,15 @@ struct inode_table {
 
 struct handle {
     struct inode *inode;
+    struct handle *next; /* of the inode */
     int fd;
     unsigned refs; /* the table's, and requests' */
-    bool directory, wrote;
+    bool directory;
+    atomic_bool wrote;
     uint32_t flags;
     pthread_mutex_t lock; /* of the directory's position */
-    uint64_t position;
+    uint64_t position;    /* where the guest goes on */
+    uint64_t host_position; /* where the descriptor stands */
 };
 
 struct handle_slot {
@@ -92,7 +97,7 @@ struct fs {
     pthread_mutex_t lock;
     struct inode_table inodes;
     struct handle_table handles;
-    uint64_t requests, refused;
+    atomic_ulong requests, refused;
 };
 
 /* One request while it is served. */
@@ -183,6 +188,8 @@ uint64_t shown_ino(const struct fs *fs, uint64_t dev, uint64_t ino);
 int lookup(struct fs *fs, struct inode *parent, const char *name, struct fuse_entry_out *out);
 /* -EPERM: a file of ours does not get these bits. */
 int check_mode(const struct fs *fs, uint32_t mode);
+/* A change by somebody without rights over set-user-id takes it away; any descriptor of the file. */
+int clear_set_id(struct fs *fs, int fd);
 void become_caller(const struct call *c);
 void become_self(const struct call *c);
 

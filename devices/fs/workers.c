@@ -209,6 +209,7 @@ void workers_free(struct workers *w)
     pthread_mutex_unlock(&w->lock);
     while (w->nthreads)
         pthread_join(w->thread[--w->nthreads], NULL);
+    event_cancel(&w->event); /* a thread may have posted it after the drain */
     pthread_cond_destroy(&w->work);
     pthread_cond_destroy(&w->finished_one);
     pthread_mutex_destroy(&w->lock);

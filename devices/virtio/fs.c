@@ -66,6 +66,15 @@ static void reply(struct virtq_chain *chain, uint64_t unique, int error, const v
     virtq_push(chain, h.len);
 }
 
+/* Nothing can be said to a driver that left no room for it. */
+static void no_room(struct virtq_chain *chain)
+{
+    struct virtio *vd = chain->vq->vd;
+    if (virtio_running(vd))
+        virtio_broken(vd, "queue %u, head %u: no room for a reply", chain->vq->index, chain->head);
+    virtq_push(chain, 0);
+}
+
 static void request_done(struct work *work, bool cancelled)
 {
     struct request *req = container_of(work, struct request, work);
@@ -76,11 +85,8 @@ static void request_done(struct work *work, bool cancelled)
         virtq_push(req->chain, 0);
     else if (r->can_reply)
         reply(req->chain, req->unique, r->error, r->reply, r->reply_len, r->moved);
-    else {
-        virtio_broken(&req->dev->vd, "queue %u, head %u: no room for a reply",
-                      req->chain->vq->index, req->chain->head);
-        virtq_push(req->chain, 0);
-    }
+    else
+        no_room(req->chain);
     fs_request_done(r);
     free(req->iov);
     free(req);
@@ -148,15 +154,12 @@ static struct request *request_new(struct virtio_fs *dev, struct virtq_chain *ch
 }
 
 /* Answer at once. */
-static void refuse(struct virtio_fs *dev, struct virtq_chain *chain, uint64_t unique, int error)
+static void refuse(struct virtq_chain *chain, uint64_t unique, int error)
 {
-    if (chain->write_bytes >= FS_HEADER_OUT) {
+    if (chain->write_bytes >= FS_HEADER_OUT)
         reply(chain, unique, error, NULL, 0, 0);
-        return;
-    }
-    virtio_broken(&dev->vd, "queue %u, head %u: no room for a reply", chain->vq->index,
-                  chain->head);
-    virtq_push(chain, 0);
+    else
+        no_room(chain);
 }
 
 static void start(struct virtio_fs *dev, struct virtq_chain *chain)
@@ -173,12 +176,12 @@ static void start(struct virtio_fs *dev, struct virtq_chain *chain)
     }
     size_t args = fs_args_len(bytes, h.len);
     if (args > FS_ARGS_MAX) {
-        refuse(dev, chain, h.unique, -EINVAL);
+        refuse(chain, h.unique, -EINVAL);
         return;
     }
     struct request *req = request_new(dev, chain, args);
     if (!req) {
-        refuse(dev, chain, h.unique, -ENOMEM);
+        refuse(chain, h.unique, -ENOMEM);
         return;
     }
     /* The guest may have changed its memory meanwhile: what counts is the header checked above. */

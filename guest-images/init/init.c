@@ -124,6 +124,8 @@ void init_main(long *stack)
     const char *mode = word_get("mode");
     if (mode && !strcmp(mode, "root"))
         run_root(argv, envp);
+    if (mode && !strcmp(mode, "run"))
+        run_command();
     give_up("no known mode in " WORDS, NULL);
 }
 

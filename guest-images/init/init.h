@@ -20,3 +20,6 @@ extern char cmdline[];
 
 /* root.c: mount the root that the command line names, make it /, run the init in it. */
 _Noreturn void run_root(char **argv, char **envp);
+
+/* run.c: one command on the host's own files. */
+_Noreturn void run_command(void);

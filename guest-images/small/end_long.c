@@ -5,6 +5,7 @@
 // "key": wait for a byte on COM1 first. "resets=N": start over so often, the other CPUs running and the
 // disk in use each time (counted in CMOS memory), before anything else.
 #include "virtio.h"
+#include "watchdog.h"
 
 #define BOOTS 0x50 /* a CMOS byte that nothing else uses */
 #define PM1_CNT 0x604
@@ -177,6 +178,44 @@ static void reset_always(void)
     spin();
 }
 
+/* What a kernel's panic notifier does; it may come back. */
+static void panic(void)
+{
+    print("about to panic\n");
+    outb(PVPANIC, 1);
+    print("still here\n");
+    power_off();
+}
+
+static void panic_with_crash_kernel(void)
+{
+    outb(PVPANIC, 2);
+    power_off();
+}
+
+/* A watchdog of 2 times 50 ms, never served. After a reset by it: power off. */
+static void watchdog(void)
+{
+    watchdog_find();
+    if (watchdog_timed_out()) {
+        print("reset by the watchdog\n");
+        power_off();
+    }
+    watchdog_start(50);
+    for (;;)
+        ;
+}
+
+/* Neither lines nor text. */
+static void write_rubbish(void)
+{
+    static const uint8_t bytes[] = {0, 1, 7, 0x1b, '[', 'm', 0xff, 0xc0, 0x80, 0xed, 0xa0, 0x80,
+                                    '<', '&', '>', '"', ']', ']', '>', '\n', 'e', 'n', 'd', 0xe2};
+    for (unsigned i = 0; i < sizeof bytes; i++)
+        outb(COM1, bytes[i]);
+    debug_exit();
+}
+
 static const struct {
     const char *word;
     void (*act)(void);
@@ -185,6 +224,8 @@ static const struct {
     {"triple", triple_fault}, {"spin", spin}, {"halt", halt}, {"flood", flood},
     {"blind", flood_blindly}, {"misbehave", misbehave}, {"disk", disk_busy},
     {"diskfails", disk_fails}, {"fail", engine_failure}, {"keys", keys}, {"race", race},
+    {"panic", panic}, {"crashload", panic_with_crash_kernel}, {"watchdog", watchdog},
+    {"rubbish", write_rubbish},
 };
 
 void guest_main(void)

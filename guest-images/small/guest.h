@@ -7,6 +7,7 @@
 
 #define COM1 0x3f8
 #define DEBUG_EXIT 0xf4
+#define PVPANIC 0x505
 #define PASS 0x10 /* exit status 33 */
 #define FAIL 0x11 /* exit status 35 */
 

@@ -59,10 +59,16 @@ static void barrier(void)
 
 void vblk_find_pci(struct vblk *b, unsigned slot, struct vq *vq)
 {
+    virtio_find_pci(b, slot, VIRTIO_ID_BLOCK, vq);
+    CHECK(b->config);
+}
+
+void virtio_find_pci(struct vblk *b, unsigned slot, unsigned id, struct vq *vq)
+{
     memset(b, 0, sizeof *b);
     b->slot = slot;
     b->vq = vq;
-    CHECK(pci_read(slot, 0) == 0x10421af4);
+    CHECK(pci_read(slot, 0) == ((0x1040 + id) << 16 | 0x1af4));
     for (unsigned n = 0, cap; (cap = pci_capability(slot, CAP_VENDOR, n)); n++) {
         unsigned bar = pci_read(slot, cap + 4) & 0xff;
         if (bar > 5)
@@ -84,7 +90,7 @@ void vblk_find_pci(struct vblk *b, unsigned slot, struct vq *vq)
             break;
         }
     }
-    CHECK(b->common && b->notify && b->isr && b->config);
+    CHECK(b->common && b->notify && b->isr);
     b->msix_cap = pci_capability(slot, CAP_MSIX, 0);
     CHECK(b->msix_cap);
     uint32_t table = pci_read(slot, b->msix_cap + 4);
@@ -241,6 +247,21 @@ static void fill_chain(struct vq_desc *table, unsigned base, struct blk_request 
     if (len)
         table[n++] = describe(buf, len, data_flags | DESC_NEXT, (uint16_t)(base + 2));
     table[n] = describe(&r->status, 1, DESC_WRITE, 0);
+}
+
+void virtio_put(struct vblk *b, unsigned q, unsigned n, void *buf, uint32_t len, bool device_writes)
+{
+    struct vq *vq = &b->vq[q];
+    vq->desc[n] = describe(buf, len, device_writes ? DESC_WRITE : 0, 0);
+    vq->avail.ring[vq->avail.idx % VQ_SIZE] = (uint16_t)n;
+    barrier();
+    *(volatile uint16_t *)&vq->avail.idx = (uint16_t)(vq->avail.idx + 1);
+    barrier();
+}
+
+uint32_t virtio_used_len(struct vblk *b, unsigned q)
+{
+    return *(volatile uint32_t *)&b->vq[q].used.ring[(uint16_t)(b->seen[q] - 1) % VQ_SIZE].len;
 }
 
 struct blk_request *vblk_put(struct vblk *b, unsigned q, unsigned n, uint32_t type, uint64_t sector,

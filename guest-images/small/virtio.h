@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A small virtio-blk driver (virtio 1.2: sections 2.7, 4.1, 4.2, 5.2) over PCI and MMIO, shared by
-// the guests that test the device. The rings are open, so that a guest can also break them.
+// A small virtio driver, mostly for disks (virtio 1.2: sections 2.7, 4.1, 4.2, 5.2) over PCI and
+// MMIO, shared by the guests that test the devices. The rings are open, so that a guest can also break them.
 #pragma once
 
 #include "guest.h"
@@ -79,6 +79,15 @@ struct vblk {
     struct blk_request request[VQ_MAX][VQ_SIZE / 4];
 };
 
+enum { VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_ENTROPY = 4 };
+
+/* Another device than a disk: what follows works for it as well, but for the disk's requests. */
+void virtio_find_pci(struct vblk *b, unsigned slot, unsigned id, struct vq *vq);
+/* One buffer, in descriptor n, into the ring without telling the device. */
+void virtio_put(struct vblk *b, unsigned q, unsigned n, void *buf, uint32_t len,
+                bool device_writes);
+/* The length that came back with the buffer that vblk_poll saw last. */
+uint32_t virtio_used_len(struct vblk *b, unsigned q);
 void vblk_find_pci(struct vblk *b, unsigned slot, struct vq *vq);
 void vblk_find_mmio(struct vblk *b, unsigned n, struct vq *vq);
 

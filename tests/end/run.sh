@@ -146,6 +146,118 @@ cause() {
     leaves_nothing
 }
 
+# --- results ------------------------------------------------------------------------------------------------------------------------------
+
+# Keys of the last run's result and what they hold: [KEY WANT]...
+result_has() {
+    local got
+    while (($#)); do
+        got=$("$json" "$T/result" "$1" 2>&1)
+        [[ $got == $2 ]] || wrong "-result: $1 is '$got', expected '$2'"
+        shift 2
+    done
+}
+
+# STATUS CAUSE JUNIT ARG...: the same end in -result and -junit, whatever was there before; nothing lies beside them.
+result() {
+    local status=$1 name=$2 junit=$3
+    shift 3
+    echo old >"$T/result"
+    start -disk "$T/disk" -result "$T/result" -junit "$T/junit,pass=33" "$@"
+    [[ ! $signal ]] || { wait_ready && kill "-$signal" "$pid"; }
+    ends "$status"
+    result_has schema 1 cause "$name" status "$status" console.0 "${first:-ready}"
+    local message
+    message=$(tail -n 1 "$T/err")
+    message=${message#minivmm: }
+    [[ $("$json" "$T/result" message) == "${message:-null}" ]] || wrong "-result: message is $("$json" "$T/result" message)"
+    grep -q "<$junit" "$T/junit" || wrong "-junit has no $junit: $(cat "$T/junit")"
+    [[ -z $(ls "$T" | grep -E '^(result|junit)\.') ]] || wrong "left behind: $(ls "$T")"
+    rm "$T/result"
+    machine -append exit -result "$T/result"
+    "${args[@]}" </dev/null >/dev/null 2>&1
+    result_has cause debug-exit guest_status 16 engine '[a-z]*' exits.total '[1-9]*' wall_s '*.*' started '20*Z'
+    rm -f "$T/pid"
+}
+
+result_bug() {
+    echo old >"$T/result"
+    start -append spin -result "$T/result" -junit "$T/junit"
+    wait_ready
+    kill -SEGV "$pid"
+    ends 245
+    result_has schema 1 cause vmm-bug status 245 message 'bug: signal 11 (SIGSEGV)*' console '[]'
+    grep -q '<error type="vmm-bug"' "$T/junit" || wrong "-junit: $(cat "$T/junit")"
+    [[ -z $(ls "$T" | grep -E '^(result|junit)\.') ]] || wrong "left behind: $(ls "$T")"
+}
+
+# Before there is an event loop a signal does what it does to any program, but is told.
+result_of_signal_in_setup() {
+    mkfifo "$T/log"
+    start -D "$T/log" -result "$T/result"
+    wait_for "ls '$T'/result.* >/dev/null 2>&1"
+    sleep 0.2
+    kill -TERM "$pid"
+    ends 143
+    result_has cause signal status 143 signal 15 message 'ended by a signal 15'
+    [[ -z $(ls "$T" | grep '^result\.') ]] || wrong "left behind: $(ls "$T")"
+}
+
+result_of_engine_failure() {
+    start -append fail -result "$T/result" -junit "$T/junit"
+    ends 244
+    result_has cause engine-failure status 244 message 'engine * failed on vCPU 0*' exits.fail 1
+    grep -q '<error type="engine-failure"' "$T/junit" || wrong "-junit: $(cat "$T/junit")"
+}
+
+result_of_quit() {
+    tty 0 expect:ready raw 'send:\x01x' -- -append spin -result "$T/result" -junit "$T/junit"
+    result_has cause quit status 0 guest_status null message null
+    grep -q '<skipped message="quit by the user"' "$T/junit" || wrong "-junit: $(cat "$T/junit")"
+}
+
+result_of_rubbish() {
+    start -append rubbish -result "$T/result" -junit "$T/junit,pass=33"
+    ends 33
+    local r=$'\xef\xbf\xbd'
+    local want=$r$'\1\7\e[m'$r$r$r$r$r$r'<&>"]]>'
+    [[ $("$json" "$T/result" console.1) == "$want" ]] || wrong "-result: console.1 is $("$json" "$T/result" console.1)"
+    result_has console.2 "end$r"
+    grep -qF "$r$r$r$r[m$r$r$r$r$r$r&lt;&amp;&gt;&quot;]]&gt;" "$T/junit" || wrong "-junit: $(cat "$T/junit")"
+    [[ ! $(command -v xmllint) ]] || xmllint --noout "$T/junit" || wrong "-junit is no XML"
+}
+
+# What cannot be written is an error before the guest runs, or, if it comes to that only then, a line and no success.
+result_unwritable() {
+    start -append exit -result "$T/no/such/file"
+    ends 1
+    says "minivmm: -result: create a file beside '.*/no/such/file': No such file or directory"
+    [[ ! -s $T/out ]] || wrong "the guest ran"
+    start -append poweroff -result /dev/full
+    ends 1
+    says "minivmm: -result: write '/dev/full': No space left on device"
+    start -append triple -result /dev/full
+    ends 241
+    says 'minivmm: guest triple fault on vCPU 0' "minivmm: -result: write '/dev/full': No space left on device"
+}
+
+two_lines() {
+    local status=$1 first=$2 second=$3
+    shift 3
+    start -disk "$T/disk" "$@"
+    ends "$status"
+    says "$first" "$second"
+    leaves_nothing
+}
+
+watchdog_then_poweroff() {
+    start -append watchdog -device i6300esb -result "$T/result"
+    ends 0
+    says 'minivmm: warning: the watchdog fired: the guest is reset'
+    result_has cause poweroff restarts 1 watchdogs 1
+    leaves_nothing
+}
+
 engine_failure() {
     start -append fail
     ends 244
@@ -453,6 +565,10 @@ if [[ ! $no_engine ]]; then
     machine -append exit
     no_engine=$("${args[@]}" </dev/null 2>&1 >/dev/null | grep -m 1 '^minivmm: -accel')
 fi
+json=$work/json
+no_json=
+${CC:-cc} -std=gnu17 -O1 -o "$json" "$here/json.c" -ljansson 2>"$work/cc" ||
+    no_json="cannot compile tests/end/json.c: $(head -n 1 "$work/cc")"
 helper=$work/pty_run
 no_helper=
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O1 -o "$helper" "$here/pty_run.c" -lutil 2>"$work/cc" ||
@@ -467,6 +583,36 @@ t triple_fault_under_no_reboot cause 241 'minivmm: guest triple fault on vCPU 0'
 t timeout cause 124 'minivmm: -timeout of 1 s passed' -append spin -timeout 1
 t timeout_between_resets cause 124 'minivmm: -timeout of 1 s passed' -append reset -timeout 1
 t engine_failure engine_failure
+t panic cause 240 'minivmm: guest panic' -append panic
+t panic_none cause 0 'minivmm: warning: guest panic; it goes on \(-action panic=none\)' -append panic -action panic=none
+t crash_kernel cause 0 'minivmm: guest panic: its crash kernel takes over' -append crashload
+t watchdog_poweroff cause 242 'minivmm: the watchdog fired' -append watchdog -device i6300esb -action watchdog=poweroff
+t watchdog_under_no_reboot cause 242 'minivmm: the watchdog fired' -append watchdog -device i6300esb -no-reboot
+t watchdog_none two_lines 124 'minivmm: warning: the watchdog fired; .*' 'minivmm: -timeout of 1 s passed' -append watchdog -device i6300esb -action watchdog=none -timeout 1
+t watchdog_reset watchdog_then_poweroff
+if [[ $no_json ]]; then
+    skip result "$no_json"
+else
+    signal='' first=''
+    t result_poweroff result 0 poweroff 'testsuite name="minivmm" tests="1" failures="0" errors="0" skipped="0"' -append poweroff
+    t result_reset result 0 reset 'testsuite' -append reset -no-reboot
+    t result_debug_exit result 33 debug-exit 'testsuite name="minivmm" tests="1" failures="0"' -append exit
+    t result_triple_fault result 241 triple-fault 'failure type="triple-fault"' -append triple
+    t result_panic result 240 panic 'failure type="panic"' -append panic
+    t result_watchdog result 242 watchdog 'failure type="watchdog"' -append watchdog -device i6300esb -no-reboot
+    t result_timeout result 124 timeout 'failure type="timeout"' -append spin -timeout 1
+    signal=TERM
+    t result_signal result 143 signal 'skipped message="ended by a signal 15' -append spin
+    signal='' first='json: *'
+    t result_setup_error result 1 error 'error type="error"' -kernel /no/such
+    first=''
+    t result_bug result_bug
+    t result_of_signal_in_setup result_of_signal_in_setup
+    t result_of_rubbish result_of_rubbish
+    t result_of_engine_failure result_of_engine_failure
+    [[ $no_helper ]] || t result_of_quit result_of_quit
+    t result_unwritable result_unwritable
+fi
 t usage cause 2 'minivmm: .*-nonsense.*' -nonsense
 t missing_kernel cause 1 'minivmm: .*/no/such/kernel.*' -kernel /no/such/kernel
 t missing_disk cause 1 'minivmm: .*/no/such/disk.*' -disk /no/such/disk

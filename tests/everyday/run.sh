@@ -4,7 +4,8 @@
 # Usage: tests/everyday/run.sh MINIVMM [TOPIC...]
 #
 # What a user does every day, with the stock Debian cloud kernel on a software engine, so that it runs on any host: boots a disk with no
-# initrd (the root found by itself, or named in every way), with the words that come when something is missing.
+# initrd (the root found by itself, or named in every way), with the words that come when something is missing; runs commands of this
+# host in a machine of their own (minivmm run) and looks at their streams, statuses and files; works in a shell (minivmm shell).
 # ENGINE=kvm takes another engine.
 set -uo pipefail
 
@@ -130,6 +131,12 @@ no_root() {
     says 'minivmm init: cannot mount /dev/vda \(xfs\) as root: not what it should be'
 }
 
+# A directory of this host as the root.
+share() {
+    boots 0 -kernel "$kernel" -share "$work/root,tag=top,ro" -append 'console=ttyS0 quiet root=top rootfstype=virtiofs'
+    says '^TEST root top virtiofs ro$'
+}
+
 # Drivers that are built in: no initramfs of ours. The same directory as before, with other words in modules.builtin.
 built_in() {
     mkdir -p "$work/builtin"
@@ -145,7 +152,7 @@ no_modules() {
     boots 1 -kernel "$work/alone/vmlinuz" -disk "$work/whole.img"
     complains "no built-in virtio_pci, which a disk needs, and its modules are not in $work/alone/modules/$release, .*/lib/modules/$release.*-modules"
     boots 1 -kernel "$kernel" -modules "$work/alone" -disk "$work/whole.img"
-    complains "-modules: there are no modules of kernel $release in $work/alone"
+    complains "there are no modules of kernel $release in $work/alone"
 }
 
 no_driver() {
@@ -181,9 +188,110 @@ topic disk-uuid named UUID ${uuid^^} /dev/vda1
 topic disk-partlabel named PARTLABEL the-root /dev/vda2
 topic disk-no-init no_init
 topic disk-no-root no_root
+topic share-as-root share
 topic modules-built-in built_in
 topic modules-not-found no_modules
 topic modules-no-driver no_driver
 topic modules-of-another-kernel other_modules
 topic modules-packed packed_modules
+
+# --- commands ---
+
+export MINIVMM_KERNEL=$kernel
+cd "$work" || exit 1
+
+# STATUS OPTION... -- COMMAND...: with stdin from $work/in, stdout to $work/out, stderr to $work/err.
+runs() {
+    local want=$1 got
+    shift
+    "$minivmm" run --accel "$engine" --memory 256M --timeout 60 "$@" <"$work/in" >"$work/out" 2>"$work/err"
+    got=$?
+    ((got == want)) || wrong "status $got, not $want"
+}
+
+is() {
+    [[ $1 == "$2" ]] || wrong "'$1', not '$2'"
+}
+
+streams() {
+    head -c 1048576 /dev/urandom >"$work/in"
+    runs 7 --env WORD='two words' --env HOME=/elsewhere -- sh -c 'echo "$(pwd) $WORD $HOME $0 $1" >&2; cat; exit 7' zero 'one
+and a half'
+    cmp "$work/in" "$work/out" || wrong 'the bytes differ'
+    is "$(cat "$work/err")" "$work two words /elsewhere zero one
+and a half"
+    : >"$work/in"
+}
+
+# A file is written over the shared root, and one where that lasts; a link to itself is no way out.
+files() {
+    mkdir -p "$work/kept, really"
+    echo before >"$work/old"
+    # shellcheck disable=SC2016
+    runs 0 --rw "$work/kept, really" -- sh -c 'echo after >old; echo new >new; cat old new; cp new kept*/; rm old; ls old; [ -w /proc/1/comm ]; test -c /dev/null'
+    is "$(head -n 2 "$work/out")" "after
+new"
+    is "$(cat "$work/old")" before
+    [[ ! -e $work/new ]] || wrong 'a throw-away file has come to stay'
+    is "$(cat "$work/kept, really/new")" new
+}
+
+by_signal() {
+    # shellcheck disable=SC2016
+    runs 137 --json "$work/result" -- sh -c 'kill -KILL $$'
+    grep -q '"cause": "command-signal"' "$work/result" || wrong 'no cause in the result'
+    grep -q '"signal": 9' "$work/result" || wrong 'no signal in the result'
+    grep -q '"status": 137' "$work/result" || wrong 'no status in the result'
+    is "$(cat "$work/err")" ''
+}
+
+too_long() {
+    runs 124 --timeout 5 --json "$work/result" -- sleep 100
+    grep -q '"cause": "timeout"' "$work/result" || wrong 'no cause in the result'
+    is "$(cat "$work/err")" 'minivmm: -timeout of 5 s passed'
+}
+
+# In a root where only the guest can tell.
+not_there() {
+    runs 127 --root "$work/root" -- no-such-command
+    is "$(cat "$work/err")" 'minivmm: no-such-command: command not found'
+    runs 126 --root "$work/root" -- /etc/label
+    is "$(cat "$work/err")" 'minivmm: /etc/label: Permission denied'
+}
+
+guest_dies() {
+    runs 240 -- sh -c 'echo c >/proc/sysrq-trigger'
+    is "$(cat "$work/err")" "minivmm: the guest's kernel panicked"
+    runs 243 -- sh -c 'echo b >/proc/sysrq-trigger'
+    is "$(cat "$work/err")" 'minivmm: the guest reset itself'
+}
+
+# The command hears of it as it would on the host: SIGPIPE.
+reader_leaves() {
+    local first
+    {
+        "$minivmm" run --accel "$engine" --memory 256M --timeout 60 -- yes </dev/null 2>"$work/err"
+        echo $? >"$work/status"
+    } | { read -r first; echo "$first" >"$work/out"; }
+    is "$(cat "$work/out") $(cat "$work/status")" 'y 141'
+    is "$(cat "$work/err")" ''
+}
+
+in_a_shell() {
+    ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O1 -o "$work/pty_run" "$top/tests/end/pty_run.c" -lutil || wrong 'no helper'
+    SHELL=/bin/sh "$work/pty_run" 'expect:# ' raw 'send:tty; echo $((6*7))\x0d' 'expect:/dev/pts/0' 'expect:42' 'expect:# ' \
+        'send:sleep 100\x0dx\x7f' 'send:\x03' 'expect:# ' 'send:exit 5\x0d' -- \
+        "$minivmm" shell --accel "$engine" --memory 256M --timeout 60 >"$work/out" 2>"$work/err"
+    is $? 5
+}
+
+: >"$work/in"
+topic run-streams streams
+topic run-files files
+topic run-signal by_signal
+topic run-timeout too_long
+topic run-not-there not_there
+topic run-guest-dies guest_dies
+topic run-reader-leaves reader_leaves
+topic shell in_a_shell
 finish

@@ -23,6 +23,7 @@ static const struct acpi_config full = {
     .com1 = true,
     .com2 = true,
     .fw_cfg = true,
+    .pvpanic = true,
 };
 
 static void setup(void)
@@ -113,12 +114,12 @@ START_TEST(tables_follow_the_configuration)
     ck_assert_ptr_nonnull(find("MCFG"));
     ck_assert(dsdt_has("PCI0", 4) && dsdt_has("COM1", 4) && dsdt_has("COM2", 4));
     ck_assert(dsdt_has("VR07", 4) && dsdt_has("C001", 4) && !dsdt_has("C002", 4));
-    ck_assert(dsdt_has("QEMU0002", 9));
+    ck_assert(dsdt_has("QEMU0002", 9) && dsdt_has("QEMU0001", 9));
     build(&(struct acpi_config){.ncpus = 1, .nvirtio_mmio = 1});
     ck_assert_ptr_null(find("MCFG"));
     ck_assert(!dsdt_has("PCI0", 4) && !dsdt_has("COM1", 4) && !dsdt_has("COM2", 4));
     ck_assert(dsdt_has("VR00", 4) && !dsdt_has("VR01", 4) && !dsdt_has("C001", 4));
-    ck_assert(!dsdt_has("QEMU0002", 9));
+    ck_assert(!dsdt_has("QEMU0002", 9) && !dsdt_has("QEMU0001", 9));
 }
 END_TEST
 

@@ -63,7 +63,7 @@ static const struct opt_row rows[] = {
     {.name = "secret", .kind = OPT_FLAG, .offset = FIELD(key_flag)},
     {0},
 };
-static const struct opt_table table = {groups, rows};
+static const struct opt_table table = {.groups = groups, .rows = rows};
 
 static struct target target;
 static struct err err;
