@@ -168,7 +168,7 @@ function median(list,   v, n, i, j, t) {
     return v[int((n + 1) / 2)]
 }
 function ratio(row, other) {
-    return us[row, other] > 0 ? us[row, "interp"] / us[row, other] : 0
+    return us[row, other] > 0 && !(row == "boot" && other == "native") ? us[row, "interp"] / us[row, other] : 0
 }
 {
     if (!($2 in seen)) { seen[$2] = 1; order[++rows] = $2 }

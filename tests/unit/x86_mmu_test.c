@@ -612,6 +612,23 @@ START_TEST(clac_closes_user_pages_at_once)
 }
 END_TEST
 
+START_TEST(popf_closes_more_user_pages_than_are_lent)
+{
+    x86_write_cr4(cpu, cpu->cr4 | CR4_SMAP);
+    x86_write_rflags(cpu, FL_AC, FL_AC);
+    for (unsigned n = 0; n < 12; n++) {
+        set_pte(PAGE + n * 0x1000, PAGE | P | W | U);
+        ck_assert_no_fault(read_at(PAGE + n * 0x1000));
+        ck_assert_no_fault(write_at(PAGE + n * 0x1000, n));
+    }
+    x86_write_rflags(cpu, 0, FL_AC);
+    for (unsigned n = 0; n < 12; n++) {
+        ck_assert_fault(read_at(PAGE + n * 0x1000), X86_PF, 1);
+        ck_assert_fault(write_at(PAGE + n * 0x1000, 9), X86_PF, 3);
+    }
+}
+END_TEST
+
 START_TEST(descriptor_reads_ignore_ac_under_smap)
 {
     struct outcome o;
@@ -702,6 +719,7 @@ int main(void)
     tcase_add_test(l, context_numbers_may_run_out);
     tcase_add_test(l, user_rights_do_not_leak_from_supervisor_entries);
     tcase_add_test(l, clac_closes_user_pages_at_once);
+    tcase_add_test(l, popf_closes_more_user_pages_than_are_lent);
     tcase_add_test(l, descriptor_reads_ignore_ac_under_smap);
     tcase_add_test(l, user_reads_descriptors_with_supervisor_rights);
     tcase_add_test(l, alignment_check_at_ring_3);

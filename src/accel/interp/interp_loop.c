@@ -145,9 +145,11 @@ static void count_before_fault(struct interp_cpu *c)
     c->running = NULL;
 }
 
+/* RF alone matters to nothing but breakpoints. */
 static bool needs_step(const struct x86_cpu *cpu)
 {
-    return cpu->interrupt_shadow || x86_wants_steps(cpu);
+    return x86_wants_steps(cpu) &&
+           (cpu->rflags & FL_TF || cpu->dr[7] & DR7_ENABLES || cpu->pending_db || cpu->debug_shadow);
 }
 
 /* After a block that may have changed anything. True: leave the loop. */
@@ -168,6 +170,24 @@ static inline bool must_leave(const struct x86_cpu *cpu)
     return __builtin_expect(a, 0) && (a != ATT_IRQ || cpu->rflags & FL_IF);
 }
 
+/* What was not a plain branch may have changed anything. False: leave the loop. */
+static bool settle(struct interp_cpu *c)
+{
+    c->running = NULL;
+    c->exit = NULL;
+    if (settle_after(&c->cpu))
+        return false;
+    c->key = target_key(c);
+    return true;
+}
+
+/* The one instruction that a shadow or RF is for now runs: as interrupts come only between blocks, nothing comes before it. */
+static inline void begin_instruction(struct x86_cpu *cpu)
+{
+    cpu->interrupt_shadow = false;
+    cpu->rflags &= ~(uint64_t)FL_RF;
+}
+
 static void step_once(struct interp_cpu *c)
 {
     c->running = NULL;
@@ -183,12 +203,14 @@ void interp_run_cpu(struct interp_cpu *c)
         count_before_fault(c);
         x86_deliver_exception(cpu);
     }
-    c->running = NULL;
-    c->exit = NULL;
-    if (cpu->shutdown || settle_after(cpu))
-        return;
-    c->key = target_key(c);
-    while (!must_leave(cpu) && (int64_t)(end - cpu->icount) > 0) {
+    bool plain = false;
+    while ((int64_t)(end - cpu->icount) > 0) {
+        if (!plain && !settle(c))
+            return;
+        if (must_leave(cpu) && !cpu->interrupt_shadow)
+            return;
+        if (!plain)
+            begin_instruction(cpu);
         struct block *b = following_block(c);
         if (!b)
             step_once(c);
@@ -196,12 +218,7 @@ void interp_run_cpu(struct interp_cpu *c)
             run_blocks(c, b, end - cpu->icount);
         else
             return; /* what is left of the slice is too short for a whole block */
-        if (!b || !c->running->plain_end) {
-            c->exit = NULL;
-            if (settle_after(cpu))
-                return;
-            c->key = target_key(c);
-        }
+        plain = b && c->running->plain_end;
     }
 }
 

@@ -50,8 +50,18 @@ static enum view view_now(const struct x86_cpu *cpu)
     return mmu_checks_alignment(cpu) ? VIEW_USER_ALIGNED : VIEW_USER;
 }
 
+void mmu_end_user_access(struct x86_cpu *cpu)
+{
+    struct mmu *m = cpu->mmu;
+    while (m->nlent) {
+        struct tlb_entry *e = &m->level1[m->lent[--m->nlent]];
+        e->read_tag = e->write_tag = NO_TAG;
+    }
+}
+
 void mmu_use_context(struct x86_cpu *cpu)
 {
+    mmu_end_user_access(cpu);
     struct space *s = &cpu->mmu->space[cpu->mmu->current];
     if (__builtin_expect(!s->has_contexts, 0))
         take_contexts(cpu, s);
@@ -289,8 +299,11 @@ static void level1_fill(struct x86_cpu *cpu, gva_t va, const struct level2_entry
 {
     if (!from->host || as != mmu_as_now(cpu) || mmu_page_watched(cpu, va))
         return;
-    bool data = view_now(cpu) != VIEW_USER_ALIGNED &&
-                !(as == MMU_SUPERVISOR && from->rights & XLAT_USER && cpu->cr4 & CR4_SMAP);
+    struct mmu *m = cpu->mmu;
+    bool lend = as == MMU_SUPERVISOR && from->rights & XLAT_USER && cpu->cr4 & CR4_SMAP && cpu->rflags & FL_AC;
+    bool data = view_now(cpu) != VIEW_USER_ALIGNED && !(lend && m->nlent == LENT_MAX);
+    if (lend && data)
+        m->lent[m->nlent++] = (uint16_t)(tlb_at(cpu, va) - m->level1);
     uint64_t tag = (va & ~0xfffull) ^ cpu->tlb_context;
     bool write = data && from->rights & XLAT_DIRTY &&
                  mmu_allowed(cpu, from->rights, MMU_WRITE, as) &&
@@ -303,7 +316,7 @@ static void level1_fill(struct x86_cpu *cpu, gva_t va, const struct level2_entry
     };
     if (write) {
         unsigned h = large_hash(from->gpa >> 12);
-        cpu->mmu->written[h / 64] |= 1ull << h % 64;
+        m->written[h / 64] |= 1ull << h % 64;
     }
 }
 

@@ -11,9 +11,9 @@
 // by page alone for global pages; it holds rights, not decisions. So WP, SMAP, AC and privilege are
 // looked at when level 1 is filled, and global pages outlive CR3.
 //
-// Never in level 1: devices, user pages that supervisor code reaches under SMAP (AC decides each
-// time), pages with an enabled data breakpoint, and for writing pages with decoded code or a clear
-// dirty bit. mem.h has the access functions.
+// Never in level 1: devices, pages with an enabled data breakpoint, and for writing pages with decoded
+// code or a clear dirty bit. User pages that supervisor code reaches under SMAP are lent: a few, taken
+// back when AC may have changed. mem.h has the access functions.
 #pragma once
 
 #include "cpu.h"
@@ -62,6 +62,9 @@ void mmu_protect_page(struct x86_cpu *cpu, gpa_t page);
 
 /* Sets tlb_context from CPL. For x86_update_mode. */
 void mmu_use_context(struct x86_cpu *cpu);
+
+/* AC was cleared by other means than x86_update_mode. */
+void mmu_end_user_access(struct x86_cpu *cpu);
 
 /* PAE paging keeps the four top entries in registers: false (#GP) when one has reserved bits. */
 bool mmu_load_pdptes(struct x86_cpu *cpu, uint64_t cr3);

@@ -12,6 +12,7 @@
 #define LEVEL2_BITS 10
 #define LEVEL2_WAYS 4
 #define LARGE_BITS 12
+#define LENT_MAX 8
 
 /* Each address space is looked at in three ways, each with a context number of its own. Under
  * alignment checks level 1 holds no data. */
@@ -42,6 +43,8 @@ struct mmu {
     uint16_t next_context;
     uint32_t last_id, global_id;
     unsigned victim;
+    uint16_t lent[LENT_MAX]; /* entries of level 1 with user pages, while AC lets supervisor code reach them */
+    unsigned nlent;
     uint64_t switches;
     uint64_t pdpte[4];
     /* Hashed sets that say "maybe". Regions of 4 MiB and 1 GiB with pieces of large pages in the

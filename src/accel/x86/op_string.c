@@ -83,8 +83,15 @@ static uint64_t movs_span(struct x86_cpu *cpu, const struct insn *i)
 
 ALWAYS_INLINE void fill(uint8_t *dst, uint64_t v, uint64_t n, unsigned size)
 {
-    for (uint64_t k = 0; k < n; k++)
-        memcpy(dst + k * size, &v, size); /* little-endian: the low bytes */
+    void *to = dst;
+    if (size == 1)
+        memset(dst, (uint8_t)v, n);
+    else if (size == 2)
+        __asm__ volatile("rep stosw" : "+D"(to), "+c"(n) : "a"(v) : "memory");
+    else if (size == 4)
+        __asm__ volatile("rep stosl" : "+D"(to), "+c"(n) : "a"(v) : "memory");
+    else
+        __asm__ volatile("rep stosq" : "+D"(to), "+c"(n) : "a"(v) : "memory");
 }
 
 ALWAYS_INLINE uint64_t stos_span(struct x86_cpu *cpu, const struct insn *i, unsigned size)

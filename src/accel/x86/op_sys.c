@@ -384,13 +384,13 @@ void op_sti(struct x86_cpu *cpu, const struct insn *i)
     cpu->rflags |= FL_IF;
 }
 
-/* At ring 0 AC decides about user pages under SMAP only; those are not in the fast table, so
- * nothing needs to be told. */
+/* At ring 0 AC decides about user pages under SMAP only. */
 static void set_ac(struct x86_cpu *cpu, bool on)
 {
     if (cpu->cpl || cpu->rflags & FL_VM)
         x86_raise(cpu, X86_UD);
     cpu->rflags = on ? cpu->rflags | FL_AC : cpu->rflags & ~(uint64_t)FL_AC;
+    mmu_end_user_access(cpu);
 }
 
 void op_clac(struct x86_cpu *cpu, const struct insn *i)
