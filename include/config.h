@@ -11,10 +11,12 @@
 #include "block.h"
 #include "err.h"
 #include "loader.h"
+#include "net.h"
 #include "opt.h"
 
 #define CONFIG_MAX_DISKS 16
 #define CONFIG_MAX_SERIALS 2
+#define CONFIG_MAX_NICS 8
 #define CONFIG_MAX_ACCELS 4
 
 enum virtio_bus { VIRTIO_BUS_PCI, VIRTIO_BUS_MMIO };
@@ -27,11 +29,23 @@ struct disk_config {
     unsigned queues;     /* 1 to VIRTIO_MAX_QUEUES; one per vCPU unless told */
 };
 
+/* One network interface. */
+struct nic_config {
+    struct net_config net;
+    bool attached; /* always true after config_parse */
+    bool mac_given; /* likewise */
+    uint8_t mac[NET_MAC_BYTES];
+    enum virtio_bus bus; /* pci unless bus=mmio or -device virtio-net-device */
+    unsigned mtu;        /* told to the guest; 0: not */
+};
+
 struct config {
     const char *kernel, *initrd, *append; /* append after defaults, never NULL after config_parse */
     enum kernel_unpack unpack;
     struct disk_config disks[CONFIG_MAX_DISKS]; /* in the order the guest finds them */
     unsigned ndisks;
+    struct nic_config nics[CONFIG_MAX_NICS];
+    unsigned nnics;
     uint64_t ram_size; /* bytes, whole pages */
     unsigned smp;
     const char *accels[CONFIG_MAX_ACCELS]; /* in order of preference, no name twice; or "auto" */
