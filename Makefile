@@ -23,6 +23,11 @@ STATIC ?= $(if $(SANITIZE),,-static-pie)
 
 SRC := $(wildcard src/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
+# The network helper: a program of its own with libslirp, a shared library; its image is part of minivmm's read-only data.
+USERNET_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard devices/net/usernet/*.c)) \
+               $(patsubst %,$(B)/%.o,src/clock src/err src/event src/evloop src/log devices/net/net devices/net/offload \
+                                     devices/net/pcap devices/net/stream)
+OBJ += $(B)/usernet_image.o
 LIB_OBJ := $(filter-out $(B)/src/main.o,$(OBJ))
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 # Archives, so that a test may put a part of its own in the place of a real one.
@@ -38,6 +43,15 @@ all: minivmm
 minivmm: $(OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $(STATIC) -o $@ $^ $(LDLIBS)
+
+$(B)/minivmm-usernet: $(USERNET_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -s -o $@ $^ -lslirp
+
+$(B)/usernet_image.o: $(B)/minivmm-usernet
+	$(call say,IMAGE,$@)
+	$(Q)printf '.section .rodata\n.globl usernet_image, usernet_image_end\nusernet_image: .incbin "%s"\nusernet_image_end:\n.section .note.GNU-stack,"",@progbits\n' \
+	    $< | $(CC) -x assembler -c -o $@ -
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "src/config_net.h"
 #include "src/config_parse.h"
 #include "log.h"
 #include "util.h"
@@ -22,11 +23,12 @@ static int print_help(void *target, const char *value, struct err *err);
 static int print_version(void *target, const char *value, struct err *err);
 static int print_option_table(void *target, const char *value, struct err *err);
 
-enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_CONSOLE, GROUP_RUN, GROUP_TELL };
+enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_NET, GROUP_CONSOLE, GROUP_RUN, GROUP_TELL };
 static const char *const groups[] = {
     [GROUP_BOOT] = "What to boot",
     [GROUP_MACHINE] = "Machine",
     [GROUP_DISKS] = "Disks and devices",
+    [GROUP_NET] = "Network",
     [GROUP_CONSOLE] = "Console",
     [GROUP_RUN] = "Running",
     [GROUP_TELL] = "Looking inside, and help",
@@ -87,6 +89,17 @@ static const struct opt_row rows[] = {
      .help = "Add a device; may be repeated. NAME,help lists its keys."},
     {.name = "snapshot", .group = GROUP_DISKS, .kind = OPT_FLAG, .offset = FIELD(snapshot),
      .help = "Throw away what is written to disks: snapshot for all of them."},
+
+    {.name = "nic", .metavar = "KIND[,KEY[=VALUE]]...", .group = GROUP_NET, .kind = OPT_CALL,
+     .parse = config_add_nic, .keys = nic_keys,
+     .help = "A virtio network interface; may be repeated. KIND is user, tap, socket, stream or "
+             "none, and KIND,help lists its keys. Without any of -nic and -netdev there is one of "
+             "kind user: the guest is 10.0.2.15 by DHCP, the host 10.0.2.2, the name server "
+             "10.0.2.3. -nic none leaves it out."},
+    {.name = "netdev", .metavar = "KIND,id=ID[,KEY[=VALUE]]...", .group = GROUP_NET,
+     .kind = OPT_CALL, .parse = config_add_netdev,
+     .help = "The same in two halves, as QEMU has it: -device virtio-net-pci,netdev=ID is the "
+             "other."},
 
     {.name = "serial", .metavar = "stdio|file:PATH|pty|null|none", .group = GROUP_CONSOLE,
      .kind = OPT_CALL, .parse = set_serial,
@@ -274,6 +287,8 @@ static int resolve(struct cmdline *cl, struct err *err)
     if (!cfg->naccels)
         cfg->accels[cfg->naccels++] = "auto";
     int rc = config_resolve_disks(cl, err);
+    if (!rc)
+        rc = config_resolve_nics(cl, err);
     if (!rc && !cfg->append)
         rc = default_append(cfg, err);
     return rc;

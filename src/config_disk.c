@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "src/config_net.h"
 #include "src/config_parse.h"
 #include "layout.h"
 #include "util.h"
@@ -136,7 +137,8 @@ static const struct opt_keys debug_exit = {
     .what = "isa-debug-exit", .rows = debug_exit_rows,
     .help = "A port that ends the run: a guest that writes V makes the exit status 2V+1."};
 
-const struct opt_keys *const device_keys[] = {&blk_pci, &blk_mmio, &debug_exit, NULL};
+const struct opt_keys *const device_keys[] = {&blk_pci,       &blk_mmio,   &net_pci_keys,
+                                               &net_mmio_keys, &debug_exit, NULL};
 
 static const struct disk_config *find_drive(const struct config *cfg, const char *id)
 {
@@ -235,6 +237,9 @@ static const struct device_kind {
     {"virtio-blk-pci", add_blk_pci},
     {"virtio-blk", add_blk_pci},
     {"virtio-blk-device", add_blk_mmio},
+    {"virtio-net-pci", config_add_net_pci},
+    {"virtio-net", config_add_net_pci},
+    {"virtio-net-device", config_add_net_mmio},
     {"isa-debug-exit", add_debug_exit},
 };
 
@@ -258,7 +263,7 @@ int config_add_device(void *target, const char *value, struct err *err)
     }
     return err_set(err, EINVAL,
                    "-device: unknown device '%s' (known: virtio-blk-pci, virtio-blk-device, "
-                   "isa-debug-exit)",
+                   "virtio-net-pci, virtio-net-device, isa-debug-exit)",
                    OPT_QUOTE(value));
 }
 

@@ -16,6 +16,7 @@
 #include "devices/rtc.h"
 #include "devices/serial.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/virtio_net.h"
 #include "layout.h"
 #include "memmap.h"
 #include "src/vm.h"
@@ -167,6 +168,24 @@ static int make_disks(struct vm *vm, struct err *err)
     return 0;
 }
 
+static int make_nics(struct vm *vm, struct err *err)
+{
+    const struct net_env env = {&vm->loop, &vm->events, &vm->clock};
+    for (unsigned i = 0; i < vm->cfg->nnics; i++) {
+        const struct nic_config *nic = &vm->cfg->nics[i];
+        struct virtio_net_settings settings = {.mtu = nic->mtu};
+        memcpy(settings.mac, nic->mac, sizeof settings.mac);
+        vm->nets[i] = net_open(&nic->net, &env, err);
+        if (!vm->nets[i])
+            return -EINVAL;
+        struct virtio *vd = virtio_net_create(vm->nets[i], &settings, &vm->gmem, err);
+        int rc = vd ? plug_virtio(vm, vd, nic->bus, err) : -ENOMEM;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
 /* --- firmware --- */
 
 static int make_fw_cfg(struct vm *vm, struct err *err)
@@ -212,6 +231,7 @@ static const struct part {
     {"isa-debug-exit", want_debug_exit, make_debug_exit},
     {"pci host", NULL, make_pci_host},
     {"disks", NULL, make_disks},
+    {"network interfaces", NULL, make_nics},
     {"fw_cfg", NULL, make_fw_cfg},
 };
 
@@ -245,6 +265,8 @@ void machine_destroy(struct vm *vm)
     }
     for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
         block_close(vm->blocks[i]);
+    for (unsigned i = 0; i < CONFIG_MAX_NICS; i++)
+        net_close(vm->nets[i]);
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++)
         chr_close(vm->chrs[i]);
 }

@@ -19,6 +19,7 @@
 #include "evloop.h"
 #include "gmem.h"
 #include "loader.h"
+#include "net.h"
 #include "devices/reset_port.h"
 #include "pci.h"
 #include "src/fatal.h"
@@ -51,6 +52,7 @@ struct vm {
     /* Backends, closed after the devices that use them. */
     struct chr *chrs[CONFIG_MAX_SERIALS];
     struct block *blocks[CONFIG_MAX_DISKS];
+    struct net *nets[CONFIG_MAX_NICS];
 
     /* The board's (machine_pc.c). */
     struct device *devices; /* newest first, which is the order of teardown */
