@@ -405,9 +405,11 @@ static int parse_kind(struct cmdline *cl, const char *option, const struct opt_k
     unsigned k = 0;
     while (k < KINDS && (strlen(kind_names[k]) != len || memcmp(kind_names[k], value, len)))
         k++;
+    char word[24];
+    snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word), value);
     if (k == KINDS)
         return err_set(err, EINVAL, "%s: unknown kind '%s' (known: user, tap, socket, stream%s)",
-                       option, OPT_QUOTE(value), kinds == nic_kinds ? ", none" : "");
+                       option, OPT_QUOTE(word), kinds == nic_kinds ? ", none" : "");
     struct nic_words w = fresh_words(k);
     struct err inner = {{0}};
     int rc = value[len] ? opt_parse_keys(&kinds[k], &w, value + len + 1, &cl->cfg.pool, err) : 0;

@@ -204,7 +204,7 @@ static const struct net_ops tap_ops = {
 
 static int refused(const struct tap_net *n, const char *name, int e, struct err *err)
 {
-    if (e == EPERM)
+    if (e == EPERM || e == EACCES)
         return err_set(err, e, "net %s: no permission for the tap interface '%s': make one for this "
                                "user (ip tuntap add dev %s mode tap user NAME), or run as root",
                        n->net.id, name, *name ? name : "tap0");
@@ -213,7 +213,7 @@ static int refused(const struct tap_net *n, const char *name, int e, struct err 
     if (e == EINVAL)
         return err_set(err, e, "net %s: '%s' is no tap interface, or was made with another number of "
                                "queues (multi_queue)", n->net.id, name);
-    return err_set_errno(err, e, "net %s: open the tap interface '%s'", n->net.id, name);
+    return err_set_errno(err, e, "net %s: open the tap interface '%s' (/dev/net/tun)", n->net.id, name);
 }
 
 /* `r` names the interface, and is given its name if it had none. */
@@ -222,7 +222,7 @@ static int open_queue(struct tap_net *n, struct ifreq *r, struct err *err)
     struct tap_queue *q = &n->queue[n->nqueues];
     int header = HEADER, fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
-        return err_set_errno(err, errno, "net %s: open /dev/net/tun", n->net.id);
+        return refused(n, r->ifr_name, errno, err);
     if (ioctl(fd, TUNSETIFF, r) || ioctl(fd, TUNSETVNETHDRSZ, &header)) {
         int e = errno;
         close(fd);
