@@ -69,6 +69,8 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
 $(B)/tests/unit/x86_decode_test: LDLIBS += -lZydis
+$(B)/tests/unit/net_user_test: $(B)/devices/net/usernet/slirp.o
+$(B)/tests/unit/net_user_test: LDLIBS += -lslirp
 
 unit: $(UNIT)
 

@@ -36,8 +36,10 @@ static void store_be32(uint8_t *p, uint32_t v)
 
 static void on_ready(void *self, uint32_t events)
 {
-    (void)events;
-    event_post(&((struct stream *)self)->woken);
+    struct stream *s = self;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        s->hung_up = true;
+    event_post(&s->woken);
 }
 
 static void watch_room(struct stream *s, bool on)
@@ -60,6 +62,10 @@ static void on_woken(void *self)
     }
     if (stream_connected(s))
         s->readable(s->self);
+    uint8_t *data;
+    size_t len;
+    if (s->hung_up && !s->lost)
+        stream_peek(s, &data, &len); /* notices the end, unless frames are still to be taken */
     if (stream_connected(s) && s->lost)
         s->gone(s->self);
 }
@@ -79,7 +85,7 @@ int stream_connect(struct stream *s, int fd)
     if (!s->in || !s->out)
         return -ENOMEM;
     s->in_start = s->in_end = s->out_start = s->out_end = 0;
-    s->refused = s->lost = false;
+    s->refused = s->lost = s->hung_up = false;
     int flags = fcntl(fd, F_GETFL), size = KIB(512);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
         return -errno;

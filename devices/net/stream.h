@@ -6,6 +6,7 @@
 // Thread: as include/net.h.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ struct stream {
     uint8_t *in, *out;     /* made with the first connection */
     size_t in_start, in_end, out_start, out_end;
     bool refused;          /* a send found no room: tell when there is some again */
+    atomic_bool hung_up;   /* the peer will send no more; there may be frames left to read */
     bool lost;             /* the peer went, or sent nonsense; fd still open */
     void (*readable)(void *self);
     void (*writable)(void *self);
