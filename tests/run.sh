@@ -53,6 +53,7 @@ suite cli tests/cli/run.sh ./minivmm
 suite cpu/native tests/cpu/native/run.sh "$build/tests/cpu/native/compare"
 suite guests/kvm tests/guest/run.sh --engine kvm ./minivmm
 suite guests/interp tests/guest/run.sh --engine interp ./minivmm
+suite net tests/net/run.sh ./minivmm
 suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
 suite boot tests/boot/run.sh ./minivmm
