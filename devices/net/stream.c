@@ -85,7 +85,8 @@ int stream_connect(struct stream *s, int fd)
     if (!s->in || !s->out)
         return -ENOMEM;
     s->in_start = s->in_end = s->out_start = s->out_end = 0;
-    s->refused = s->lost = s->hung_up = false;
+    s->refused = s->lost = false;
+    s->hung_up = false;
     int flags = fcntl(fd, F_GETFL), size = KIB(512);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
         return -errno;
