@@ -228,6 +228,48 @@ size_t segment_next(struct segmenter *s, uint8_t *out)
     return end;
 }
 
+/* --- fragments --- */
+
+bool fragment_begin(struct fragmenter *f, const uint8_t *frame, size_t len, unsigned mtu)
+{
+    const uint8_t *ip = frame + NET_ETH_HEADER;
+    if (len < NET_ETH_HEADER + IP4_HEADER || load_be16(frame + ETH_TYPE) != ETH_TYPE_IP4 ||
+        ip[0] >> 4 != 4)
+        return false;
+    unsigned header = (ip[0] & 15u) * 4, total = load_be16(ip + 2);
+    bool fragment = load_be16(ip + 6) & 0x3fff;
+    if (header < IP4_HEADER || total < header || total > len - NET_ETH_HEADER || total <= mtu ||
+        mtu < header + 8 || fragment || ip[9] == PROTO_TCP)
+        return false;
+    *f = (struct fragmenter){
+        .frame = frame,
+        .payload = NET_ETH_HEADER + header,
+        .end = NET_ETH_HEADER + total,
+        .step = (mtu - header) & ~7u,
+        .at = NET_ETH_HEADER + header,
+    };
+    return true;
+}
+
+size_t fragment_next(struct fragmenter *f, uint8_t *out)
+{
+    enum { MORE = 0x2000 };
+    uint8_t *ip = out + NET_ETH_HEADER;
+    unsigned left = f->end - f->at, part = left < f->step ? left : f->step;
+    if (!left)
+        return 0;
+    memcpy(out, f->frame, f->payload);
+    memcpy(out + f->payload, f->frame + f->at, part);
+    store_be16(ip + 2, f->payload - NET_ETH_HEADER + part);
+    store_be16(ip + 6, (f->at - f->payload) / 8 | (part < left ? MORE : 0));
+    store_be16(ip + 10, 0);
+    put_csum(ip + 10, inet_sum(ip, f->payload - NET_ETH_HEADER, 0));
+    f->at += part;
+    return f->payload + part;
+}
+
+/* --- what the ends of a user network need --- */
+
 bool tcp_frame_unfinish(uint8_t *frame, size_t len, uint16_t gso_size, struct net_offload *offload)
 {
     struct tcp_frame t;

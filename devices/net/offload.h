@@ -48,6 +48,19 @@ bool segment_begin(struct segmenter *s, const uint8_t *frame, size_t len,
 size_t segment_next(struct segmenter *s, uint8_t *out);
 
 /*
+ * An IPv4 packet other than TCP in pieces that fit `mtu`, as a router makes them: begin once, then
+ * next until it gives 0. False: short enough, or nothing that may be cut.
+ */
+struct fragmenter {
+    const uint8_t *frame;
+    unsigned payload, end; /* offsets in the frame */
+    unsigned step;         /* bytes in a piece, a multiple of 8 */
+    unsigned at;
+};
+bool fragment_begin(struct fragmenter *f, const uint8_t *frame, size_t len, unsigned mtu);
+size_t fragment_next(struct fragmenter *f, uint8_t *out);
+
+/*
  * A long TCP frame with a finished checksum becomes one that says how to cut it: pieces of
  * `gso_size`, checksum left to do (the pseudo header's is put in its place).
  */

@@ -241,10 +241,39 @@ START_TEST(offload_clears_urgent_data)
 }
 END_TEST
 
+START_TEST(offload_fragments_long_packets)
+{
+    struct fragmenter f;
+    size_t len = make_tcp(frame, false, 0, 4000, false), at = 34, n;
+    unsigned count = 0;
+    ck_assert(!fragment_begin(&f, frame, len, 1500)); /* TCP */
+    frame[23] = 17;
+    ck_assert(!fragment_begin(&f, frame, len, 4040)); /* it fits */
+    ck_assert(!fragment_begin(&f, frame, len - 1, 1500));
+    ck_assert(fragment_begin(&f, frame, len, 1500));
+    while ((n = fragment_next(&f, piece))) {
+        unsigned word = (unsigned)piece[20] << 8 | piece[21];
+        bool last = at + n - 34 == len;
+        ck_assert_uint_le(n, 1514);
+        ck_assert_uint_eq(word, (at - 34) / 8 | (last ? 0 : 0x2000));
+        ck_assert_uint_eq((unsigned)piece[16] << 8 | piece[17], n - 14);
+        ck_assert_uint_eq(inet_fold(inet_sum(piece + 14, 20, 0)), 0xffff);
+        ck_assert_mem_eq(piece + 34, frame + at, n - 34);
+        at += n - 34;
+        count++;
+    }
+    ck_assert_uint_eq(count, 3);
+    ck_assert_uint_eq(at, len);
+    frame[20] = 0x20; /* a fragment already */
+    ck_assert(!fragment_begin(&f, frame, len, 1500));
+}
+END_TEST
+
 START_TEST(offload_survives_any_bytes)
 {
     uint64_t x = 0x9e3779b97f4a7c15ull;
     struct segmenter s;
+    struct fragmenter fr;
     for (unsigned n = 0; n < 20000; n++) {
         size_t len = make_tcp(frame, n & 1, ACK | (n & 2 ? SYN : 0), 200 + n % 100, true);
         for (unsigned k = 0; k < 4; k++) {
@@ -259,6 +288,10 @@ START_TEST(offload_survives_any_bytes)
         memcpy(copy, frame, len);
         if (segment_begin(&s, copy, len, &o)) {
             while (segment_next(&s, piece))
+                ;
+        }
+        if (fragment_begin(&fr, copy, len, 28 + (unsigned)(x >> 40) % 100)) {
+            while (fragment_next(&fr, piece))
                 ;
         }
         tcp_clear_urgent(copy, len);
@@ -284,6 +317,7 @@ int main(void)
     tcase_add_test(t, offload_raises_the_mss_of_a_syn);
     tcase_add_test(t, offload_leaves_other_segments_alone);
     tcase_add_loop_test(t, offload_clears_urgent_data, 0, 2);
+    tcase_add_test(t, offload_fragments_long_packets);
     tcase_add_test(t, offload_survives_any_bytes);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);

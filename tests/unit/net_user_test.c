@@ -291,6 +291,32 @@ START_TEST(user_carries_udp_to_the_host)
 }
 END_TEST
 
+/* What is longer than the guest's MTU comes in fragments. */
+START_TEST(user_fragments_long_datagrams)
+{
+    uint16_t port;
+    struct sockaddr_in from;
+    socklen_t len = sizeof from;
+    char text[4000] = "";
+    int host = host_socket(SOCK_DGRAM, &port);
+    open_slirp();
+    arp_gateway();
+    send_udp(gateway_mac, GUEST, 4000, GATEWAY, port, "hello", 5);
+    for (unsigned i = 0; i < 300 && recv(host, text, 5, MSG_DONTWAIT | MSG_PEEK) < 0; i++)
+        serve(10);
+    ck_assert_int_eq(recvfrom(host, text, sizeof text, 0, (struct sockaddr *)&from, &len), 5);
+    ck_assert_int_eq(sendto(host, text, sizeof text, 0, (struct sockaddr *)&from, len), 4000);
+    size_t got = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert(receive(0x0800));
+        ck_assert_uint_le(in_len, 1514);
+        got += get16(in + 16) - 20;
+    }
+    ck_assert_uint_eq(got, 8 + sizeof text);
+    close(host);
+}
+END_TEST
+
 START_TEST(user_restricted_reaches_nothing)
 {
     uint16_t port;
@@ -502,6 +528,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, user_answers_arp_and_dhcp);
     tcase_add_test(t, user_carries_udp_to_the_host);
+    tcase_add_test(t, user_fragments_long_datagrams);
     tcase_add_test(t, user_restricted_reaches_nothing);
     tcase_add_test(t, user_carries_tcp_with_long_segments);
     tcase_add_test(t, user_takes_urgent_data_for_ordinary);

@@ -71,13 +71,12 @@ static size_t waiting(const struct slirp_net *n)
     return n->end - n->start;
 }
 
-static ssize_t on_packet(const void *buf, size_t len, void *opaque)
+static void queue_frame(struct slirp_net *n, const void *buf, size_t len)
 {
-    struct slirp_net *n = opaque;
     uint32_t size = (uint32_t)len;
     if (len < NET_ETH_HEADER || len > NET_FRAME_MAX || waiting(n) + len + sizeof size > QUEUE_BYTES) {
         n->dropped++;
-        return (ssize_t)len;
+        return;
     }
     if (n->end + len + sizeof size > QUEUE_BYTES) {
         memmove(n->queue, n->queue + n->start, waiting(n));
@@ -87,6 +86,20 @@ static ssize_t on_packet(const void *buf, size_t len, void *opaque)
     memcpy(n->queue + n->end, &size, sizeof size);
     memcpy(n->queue + n->end + sizeof size, buf, len);
     n->end += len + sizeof size;
+}
+
+/* The stack is told of a long MTU for the sake of TCP; other packets are cut to the guest's here. */
+static ssize_t on_packet(const void *buf, size_t len, void *opaque)
+{
+    struct slirp_net *n = opaque;
+    struct fragmenter f;
+    uint8_t piece[NET_ETH_HEADER + USERNET_MTU];
+    size_t part;
+    if (!fragment_begin(&f, buf, len, USERNET_MTU))
+        queue_frame(n, buf, len);
+    else
+        while ((part = fragment_next(&f, piece)))
+            queue_frame(n, piece, part);
     return (ssize_t)len;
 }
 
