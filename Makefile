@@ -26,6 +26,11 @@ STATIC ?= $(if $(SANITIZE),,-static-pie)
 INIT := $(B)/guest-images/init/init
 SRC := $(wildcard src/*.c src/run/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o) $(B)/guest-images/init/image.o
+# The network helper: a program of its own with libslirp, a shared library; its image is part of minivmm's read-only data.
+USERNET_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard devices/net/usernet/*.c)) \
+               $(patsubst %,$(B)/%.o,src/clock src/err src/event src/evloop src/log devices/net/net devices/net/offload \
+                                     devices/net/pcap devices/net/stream)
+OBJ += $(B)/usernet_image.o
 LIB_OBJ := $(filter-out $(B)/src/main.o,$(OBJ))
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 # Archives, so that a test may put a part of its own in the place of a real one.
@@ -41,6 +46,15 @@ all: minivmm
 minivmm: $(OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $(STATIC) -o $@ $^ $(LDLIBS)
+
+$(B)/minivmm-usernet: $(USERNET_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -s -o $@ $^ -lslirp
+
+$(B)/usernet_image.o: $(B)/minivmm-usernet
+	$(call say,IMAGE,$@)
+	$(Q)printf '.section .rodata\n.globl usernet_image, usernet_image_end\nusernet_image: .incbin "%s"\nusernet_image_end:\n.section .note.GNU-stack,"",@progbits\n' \
+	    $< | $(CC) -x assembler -c -o $@ -
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -72,6 +86,8 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
 $(B)/tests/unit/x86_decode_test: LDLIBS += -lZydis
+$(B)/tests/unit/net_user_test: $(B)/devices/net/usernet/slirp.o
+$(B)/tests/unit/net_user_test: LDLIBS += -lslirp
 
 unit: $(UNIT)
 

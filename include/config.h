@@ -12,12 +12,14 @@
 #include "cpu_model.h"
 #include "err.h"
 #include "loader.h"
+#include "net.h"
 #include "opt.h"
 #include "share.h"
 
 #define CONFIG_MAX_DISKS 16
 #define CONFIG_MAX_SHARES 8
 #define CONFIG_MAX_SERIALS 2
+#define CONFIG_MAX_NICS 8
 #define CONFIG_MAX_ACCELS 4
 
 #define CONFIG_MAX_PORTS 31
@@ -67,6 +69,16 @@ struct config_hooks {
     size_t initrd_size;
 };
 
+/* One network interface. */
+struct nic_config {
+    struct net_config net;
+    bool attached; /* always true after config_parse */
+    bool mac_given; /* likewise */
+    uint8_t mac[NET_MAC_BYTES];
+    enum virtio_bus bus; /* pci unless bus=mmio or -device virtio-net-device */
+    unsigned mtu;        /* told to the guest; 0: not */
+};
+
 struct config {
     const struct config_hooks *hooks; /* NULL: a machine from the command line */
     const char *kernel, *initrd, *append; /* append after defaults, never NULL after config_parse */
@@ -78,6 +90,8 @@ struct config {
     unsigned ndisks;
     struct share_config shares[CONFIG_MAX_SHARES];
     unsigned nshares;
+    struct nic_config nics[CONFIG_MAX_NICS];
+    unsigned nnics;
     uint64_t ram_size; /* bytes, whole pages */
     unsigned smp;
     struct cpu_choice cpu; /* -cpu */

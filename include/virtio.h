@@ -169,6 +169,8 @@ int virtq_pop(struct virtq *vq, struct virtq_chain **chain);
  * frees unless running.
  */
 void virtq_push(struct virtq_chain *chain, uint32_t written);
+/* The same for n >= 1 chains of one queue, which the driver sees all at once. */
+void virtq_push_all(struct virtq_chain *const *chains, const uint32_t *written, unsigned n);
 /* Interrupt the driver if it asked to be told of what was pushed since last time. */
 void virtq_notify(struct virtq *vq);
 /*

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "src/config_net.h"
 #include "src/config_parse.h"
 #include "log.h"
 #include "stop.h"
@@ -25,11 +26,12 @@ static int print_option_table(void *target, const char *value, struct err *err);
 static int print_exit_table(void *target, const char *value, struct err *err);
 static int print_completion(void *target, const char *value, struct err *err);
 
-enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_CONSOLE, GROUP_RUN, GROUP_TELL };
+enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_NET, GROUP_CONSOLE, GROUP_RUN, GROUP_TELL };
 static const char *const groups[] = {
     [GROUP_BOOT] = "What to boot",
     [GROUP_MACHINE] = "Machine",
     [GROUP_DISKS] = "Disks and devices",
+    [GROUP_NET] = "Network",
     [GROUP_CONSOLE] = "Console",
     [GROUP_RUN] = "Running",
     [GROUP_TELL] = "Looking inside, and help",
@@ -118,6 +120,17 @@ static const struct opt_row rows[] = {
      .help = "A host directory for the guest, by virtio-fs; may be repeated. There: mount -t "
              "virtiofs share /mnt."},
     {.name = "virtfs", .metavar = "TEXT", .kind = OPT_CALL, .parse = config_refuse_virtfs},
+
+    {.name = "nic", .metavar = "KIND[,KEY[=VALUE]]...", .group = GROUP_NET, .kind = OPT_CALL,
+     .parse = config_add_nic, .keys = nic_keys,
+     .help = "A virtio network interface; may be repeated. KIND is user, tap, socket, stream or "
+             "none, and KIND,help lists its keys. Without any of -nic and -netdev there is one of "
+             "kind user: the guest is 10.0.2.15 by DHCP, the host 10.0.2.2, the name server "
+             "10.0.2.3. -nic none leaves it out."},
+    {.name = "netdev", .metavar = "KIND,id=ID[,KEY[=VALUE]]...", .group = GROUP_NET,
+     .kind = OPT_CALL, .parse = config_add_netdev,
+     .help = "The same in two halves, as QEMU has it: -device virtio-net-pci,netdev=ID is the "
+             "other."},
 
     {.name = "serial", .metavar = "stdio|file:PATH|pty|chardev:ID|null|none",
      .group = GROUP_CONSOLE, .kind = OPT_CALL, .parse = config_add_serial,
@@ -325,6 +338,8 @@ static int resolve(struct cmdline *cl, struct err *err)
     int rc = config_resolve_icount(cfg, err);
     if (!rc)
         rc = config_resolve_disks(cl, err);
+    if (!rc)
+        rc = config_resolve_nics(cl, err);
     if (!rc)
         rc = config_resolve_console(cl, err);
     if (!rc)

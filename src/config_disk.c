@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "src/config_net.h"
 #include "src/config_parse.h"
 #include "layout.h"
 #include "util.h"
@@ -139,6 +140,8 @@ static const struct opt_keys debug_exit = {
 const struct opt_keys *const device_keys[] = {
     &blk_pci,
     &blk_mmio,
+    &net_pci_keys,
+    &net_mmio_keys,
     &config_virtio_serial_pci,
     &config_virtio_serial_mmio,
     &config_virtconsole,
@@ -258,6 +261,9 @@ static const struct device_kind {
     {"virtio-rng-device", config_add_rng_mmio},
     {"pvpanic", config_add_pvpanic},
     {"i6300esb", config_add_i6300esb},
+    {"virtio-net-pci", config_add_net_pci},
+    {"virtio-net", config_add_net_pci},
+    {"virtio-net-device", config_add_net_mmio},
     {"isa-debug-exit", add_debug_exit},
 };
 

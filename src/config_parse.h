@@ -28,6 +28,14 @@ struct port_request {
     const char *id, *bus;         /* accepted */
 };
 
+/* A -device that wants a netdev, which may come later. */
+struct net_request {
+    const char *device, *netdev, *mac;
+    enum virtio_bus bus;
+    unsigned mtu;
+    bool mq; /* accepted: there are as many queues as the netdev has */
+};
+
 /* A configuration in the making: the target of the option rows. */
 struct cmdline {
     struct config cfg;
@@ -35,6 +43,9 @@ struct cmdline {
     unsigned places;
     struct drive_request requests[CONFIG_MAX_DISKS];
     unsigned nrequests;
+    struct net_request net_requests[CONFIG_MAX_NICS];
+    unsigned nnet_requests;
+    bool nic_given; /* any of -nic, -netdev, and -device with a netdev */
     unsigned nserials;
     struct chardev chardevs[CONFIG_MAX_PORTS + CONFIG_MAX_SERIALS];
     unsigned nchardevs;

@@ -2,6 +2,7 @@
 //
 // The resolved configuration as text (-n): one `key = value` a line, in a fixed order, every key
 // every time, units with the numbers. Meant for people and for scripts that compare.
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "src/config_parse.h"
@@ -87,6 +88,62 @@ static void print_share(const struct share_config *s, unsigned n, FILE *out)
     fprintf(out, "share%u.queues = %u\n", n, s->queues);
 }
 
+static void print_user(const struct net_user_config *u, const char *nic, FILE *out)
+{
+    char net[INET_ADDRSTRLEN], host[INET_ADDRSTRLEN], guest[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &u->net, net, sizeof net);
+    fprintf(out, "%s.ipv4 = %s", nic, u->ipv4 ? net : "off");
+    if (u->ipv4)
+        fprintf(out, "/%d", __builtin_popcount(u->mask));
+    inet_ntop(AF_INET, &u->host, host, sizeof host);
+    inet_ntop(AF_INET, &u->dhcp_start, guest, sizeof guest);
+    fprintf(out, u->ipv4 ? ", host %s, guest %s\n" : "\n", host, guest);
+    char net6[INET6_ADDRSTRLEN];
+    inet_ntop(AF_INET6, u->net6, net6, sizeof net6);
+    if (u->ipv6)
+        fprintf(out, "%s.ipv6 = %s/%u\n", nic, net6, u->prefix6);
+    else
+        fprintf(out, "%s.ipv6 = off\n", nic);
+    fprintf(out, "%s.restrict = %s\n", nic, u->restricted ? "on" : "off");
+    for (unsigned i = 0; i < u->nforwards; i++) {
+        const struct net_forward *f = &u->forward[i];
+        inet_ntop(AF_INET, &f->host_addr, host, sizeof host);
+        inet_ntop(AF_INET, f->guest_addr ? &f->guest_addr : &u->dhcp_start, guest, sizeof guest);
+        fprintf(out, "%s.hostfwd = %s %s:%u to %s:%u\n", nic, f->udp ? "udp" : "tcp", host,
+                f->host_port, guest, f->guest_port);
+    }
+}
+
+static void print_nic(const struct nic_config *nic, unsigned n, FILE *out)
+{
+    static const char *const kinds[] = {
+        [NET_USER] = "user", [NET_TAP] = "tap", [NET_SOCKET] = "socket"};
+    char name[16], key[32];
+    snprintf(name, sizeof name, "nic%u", n);
+    fprintf(out, "%s = %s\n", name, kinds[nic->net.kind]);
+    snprintf(key, sizeof key, "%s.id", name);
+    print_text(key, nic->net.id, out);
+    const uint8_t *m = nic->mac;
+    fprintf(out, "%s.mac = %02x:%02x:%02x:%02x:%02x:%02x\n", name, m[0], m[1], m[2], m[3], m[4],
+            m[5]);
+    fprintf(out, "%s.bus = %s\n", name, config_buses[nic->bus].name);
+    if (nic->mtu)
+        fprintf(out, "%s.mtu = %u\n", name, nic->mtu);
+    snprintf(key, sizeof key, "%s.pcap", name);
+    print_text(key, nic->net.pcap, out);
+    if (nic->net.kind == NET_USER) {
+        print_user(&nic->net.user, name, out);
+    } else if (nic->net.kind == NET_TAP) {
+        snprintf(key, sizeof key, "%s.ifname", name);
+        print_text(key, nic->net.ifname, out);
+        fprintf(out, "%s.queues = %u\n", name, nic->net.queues);
+    } else {
+        snprintf(key, sizeof key, "%s.path", name);
+        print_text(key, nic->net.path, out);
+        fprintf(out, "%s.reconnect = %u s\n", name, nic->net.reconnect_s);
+    }
+}
+
 static void print_machine(const struct config *cfg, FILE *out)
 {
     bool whole_mib = cfg->ram_size % MIB(1) == 0;
@@ -127,6 +184,9 @@ void config_print(const struct config *cfg, FILE *out)
     fprintf(out, "shares = %u\n", cfg->nshares);
     for (unsigned i = 0; i < cfg->nshares; i++)
         print_share(&cfg->shares[i], i, out);
+    fprintf(out, "nics = %u\n", cfg->nnics);
+    for (unsigned i = 0; i < cfg->nnics; i++)
+        print_nic(&cfg->nics[i], i, out);
     if (cfg->debug_exit)
         fprintf(out, "debug-exit = port 0x%x, %u bytes\n", cfg->debug_exit_port,
                 cfg->debug_exit_size);

@@ -20,6 +20,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/fs.h"
+#include "devices/virtio/virtio_net.h"
 #include "layout.h"
 #include "memmap.h"
 #include "src/result.h"
@@ -249,6 +250,24 @@ static int make_shares(struct vm *vm, struct err *err)
     return 0;
 }
 
+static int make_nics(struct vm *vm, struct err *err)
+{
+    const struct net_env env = {&vm->loop, &vm->events, &vm->clock};
+    for (unsigned i = 0; i < vm->cfg->nnics; i++) {
+        const struct nic_config *nic = &vm->cfg->nics[i];
+        struct virtio_net_settings settings = {.mtu = nic->mtu};
+        memcpy(settings.mac, nic->mac, sizeof settings.mac);
+        vm->nets[i] = net_open(&nic->net, &env, err);
+        if (!vm->nets[i])
+            return -EINVAL;
+        struct virtio *vd = virtio_net_create(vm->nets[i], &settings, &vm->gmem, err);
+        int rc = vd ? plug_virtio(vm, vd, nic->bus, err) : -ENOMEM;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
 static bool want_rng(const struct vm *vm)
 {
     return vm->cfg->rng;
@@ -325,6 +344,7 @@ static const struct part {
     {"watchdog", want_watchdog, make_watchdog},
     {"virtio console", want_console, make_console},
     {"shares", NULL, make_shares},
+    {"network interfaces", NULL, make_nics},
     {"fw_cfg", NULL, make_fw_cfg},
 };
 
@@ -360,6 +380,8 @@ void machine_destroy(struct vm *vm)
         block_close(vm->blocks[i]);
     for (unsigned i = 0; i < CONFIG_MAX_SHARES; i++)
         fs_close(vm->shares[i]);
+    for (unsigned i = 0; i < CONFIG_MAX_NICS; i++)
+        net_close(vm->nets[i]);
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++)
         chr_close(vm->chrs[i]);
     for (unsigned i = 0; i < CONFIG_MAX_PORTS; i++)

@@ -19,6 +19,7 @@
 #include "evloop.h"
 #include "gmem.h"
 #include "loader.h"
+#include "net.h"
 #include "devices/reset_port.h"
 #include "devices/virtio/rng.h"
 #include "pci.h"
@@ -62,6 +63,7 @@ struct vm {
     struct chr *port_chrs[CONFIG_MAX_PORTS];
     struct block *blocks[CONFIG_MAX_DISKS];
     struct fs *shares[CONFIG_MAX_SHARES];
+    struct net *nets[CONFIG_MAX_NICS];
 
     /* The board's (machine_pc.c). */
     struct device *devices; /* newest first, which is the order of teardown */

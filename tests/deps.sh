@@ -5,7 +5,7 @@
 # what to install. Nothing happens, and no root is needed, when all is there.
 set -euo pipefail
 
-build=(gcc make pkg-config libelf-dev liburing-dev liblz4-dev libzstd-dev zlib1g-dev liblzma-dev libjansson-dev)
+build=(gcc make pkg-config libelf-dev liburing-dev liblz4-dev libzstd-dev zlib1g-dev liblzma-dev libjansson-dev libslirp-dev)
 run=(busybox-static e2fsprogs cpio lz4 qemu-system-x86 seabios)
 test=(check acpica-tools libzydis-dev)
 

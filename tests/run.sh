@@ -92,6 +92,7 @@ suite guests/kvm tests/guest/run.sh --engine kvm ./minivmm
 suite guests/interp tests/guest/run.sh --engine interp ./minivmm
 suite icount tests/icount/run.sh ./minivmm
 suite lockstep tests/lockstep/run.sh ./minivmm
+suite net tests/net/run.sh ./minivmm
 suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
 suite everyday tests/everyday/run.sh ./minivmm

@@ -320,27 +320,44 @@ int virtq_pop(struct virtq *vq, struct virtq_chain **chain)
 
 /* --- giving chains back --- */
 
-void virtq_push(struct virtq_chain *chain, uint32_t written)
+/* One used element, `ahead` of those that the driver knows of. False: not handed to the driver. */
+static bool give_back(struct virtq_chain *chain, uint32_t written, unsigned ahead)
 {
     struct virtq *vq = chain->vq;
     if (!chain->busy) {
         log_warn("%s queue %u: bug: request %u completed twice", vq->vd->ops->name, vq->index,
                  chain->head);
-        return;
+        return false;
     }
     chain->busy = false;
     vq->in_flight--;
     if (!virtq_running(vq))
-        return;
-    size_t off = 4 + 8 * (size_t)(vq->regs.used_next & (vq->regs.size - 1u));
+        return false;
+    size_t off = 4 + 8 * (size_t)((vq->regs.used_next + ahead) & (vq->regs.size - 1u));
     uint32_t *elem = (uint32_t *)(void *)(vq->used_host + off);
     __atomic_store_n(&elem[0], chain->head, __ATOMIC_RELAXED);
     __atomic_store_n(&elem[1], written, __ATOMIC_RELAXED);
     gmem_wrote(vq->vd->gmem, vq->regs.used + off, 8);
-    vq->regs.used_next++;
-    vq->pushes++;
-    /* Release: the buffers and the element are visible before the index that promises them. */
+    return true;
+}
+
+void virtq_push_all(struct virtq_chain *const *chains, const uint32_t *written, unsigned n)
+{
+    struct virtq *vq = chains[0]->vq;
+    unsigned given = 0;
+    for (unsigned i = 0; i < n; i++)
+        given += give_back(chains[i], written[i], given);
+    if (!given)
+        return;
+    vq->regs.used_next = (uint16_t)(vq->regs.used_next + given);
+    vq->pushes += given;
+    /* Release: the buffers and the elements are visible before the index that promises them. */
     used_store16(vq, 2, vq->regs.used_next, __ATOMIC_RELEASE);
+}
+
+void virtq_push(struct virtq_chain *chain, uint32_t written)
+{
+    virtq_push_all(&chain, &written, 1);
 }
 
 void virtq_notify(struct virtq *vq)
