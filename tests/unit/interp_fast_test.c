@@ -219,7 +219,7 @@ static void say_block(const struct slot *slots, unsigned n, const struct result 
 START_TEST(handlers_do_what_operations_do)
 {
     struct x86_cpu *cpu = &c->cpu;
-    struct block *block = aligned_alloc(16, sizeof *block + (2 * MOST + 1) * sizeof block->slots[0]);
+    struct block *block = malloc(sizeof *block + (2 * MOST + 1) * sizeof block->slots[0]);
     struct slot *slots = block->slots;
     unsigned faults = 0;
     for (unsigned k = 0; k < WINDOW; k++)

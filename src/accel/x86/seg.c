@@ -331,7 +331,7 @@ static void check_io_bitmap(struct x86_cpu *cpu, uint16_t port, unsigned size)
     if (at + 1 > tr->limit)
         x86_raise_error(cpu, X86_GP, 0);
     mmu_read_system(cpu, tr->base + at, &bits, 2);
-    if (bits >> (port & 7) & ((1u << size) - 1))
+    if ((unsigned)bits >> (port & 7) & ((1u << size) - 1))
         x86_raise_error(cpu, X86_GP, 0);
 }
 
