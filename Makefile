@@ -26,11 +26,12 @@ STATIC ?= $(if $(SANITIZE),,-static-pie)
 INIT := $(B)/guest-images/init/init
 SRC := $(wildcard src/*.c src/run/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o) $(B)/guest-images/init/image.o
-# The network helper: a program of its own with libslirp, a shared library; its image is part of minivmm's read-only data.
+# Helper programs (include/helper.h), each with a library that is a shared one; their images are part of minivmm's read-only data.
+# usernet: libslirp. disasm: libzydis.
 USERNET_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard devices/net/usernet/*.c)) \
                $(patsubst %,$(B)/%.o,src/clock src/err src/event src/evloop src/log devices/net/net devices/net/offload \
                                      devices/net/pcap devices/net/stream)
-OBJ += $(B)/usernet_image.o
+OBJ += $(B)/usernet_image.o $(B)/disasm_image.o
 LIB_OBJ := $(filter-out $(B)/src/main.o,$(OBJ))
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 # Archives, so that a test may put a part of its own in the place of a real one.
@@ -51,9 +52,13 @@ $(B)/minivmm-usernet: $(USERNET_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -s -o $@ $^ -lslirp
 
-$(B)/usernet_image.o: $(B)/minivmm-usernet
+$(B)/minivmm-disasm: $(B)/src/accel/lockstep/disasm/main.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -s -o $@ $^ -lZydis
+
+$(B)/%_image.o: $(B)/minivmm-%
 	$(call say,IMAGE,$@)
-	$(Q)printf '.section .rodata\n.globl usernet_image, usernet_image_end\nusernet_image: .incbin "%s"\nusernet_image_end:\n.section .note.GNU-stack,"",@progbits\n' \
+	$(Q)printf '.section .rodata\n.globl $*_image, $*_image_end\n$*_image: .incbin "%s"\n$*_image_end:\n.section .note.GNU-stack,"",@progbits\n' \
 	    $< | $(CC) -x assembler -c -o $@ -
 
 $(B)/%.o: %.c

@@ -10,14 +10,11 @@
 // that takes them the stack is made to send them, by raising the MSS in the guest's SYN; on the way
 // in they are marked for cutting to the size that the guest expects.
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,12 +23,9 @@
 #include "devices/net/offload.h"
 #include "devices/net/stream.h"
 #include "devices/net/user_link.h"
+#include "helper.h"
 #include "log.h"
 #include "util.h"
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x10u
-#endif
 
 #define GREETING_MS 10000
 #define SYN_BYTES 160 /* Ethernet with a tag, IPv6, the longest TCP header: more is no SYN */
@@ -55,69 +49,6 @@ static struct user_net *from_net(struct net *net)
 
 /* --- the helper process --- */
 
-static int image_fd(void)
-{
-    static const char name[] = "minivmm-usernet";
-    size_t len = (size_t)(usernet_image_end - usernet_image);
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
-    if (fd < 0 && errno == EINVAL)
-        fd = memfd_create(name, MFD_CLOEXEC); /* an older kernel: executable unless told otherwise */
-    if (fd < 0)
-        return -errno;
-    for (size_t done = 0; done < len;) {
-        ssize_t n = write(fd, usernet_image + done, len - done);
-        if (n < 0 && errno != EINTR) {
-            int e = errno;
-            close(fd);
-            return -e;
-        }
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return fd;
-}
-
-static int spawn_attributes(posix_spawnattr_t *attr)
-{
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    int rc = posix_spawnattr_init(attr);
-    if (!rc)
-        rc = posix_spawnattr_setsigmask(attr, &none);
-    if (!rc)
-        rc = posix_spawnattr_setsigdefault(attr, &all);
-    if (!rc)
-        rc = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    return rc;
-}
-
-/* Run the image with `socket` as its standard input. Short: the parent waits only until the image
- * is in place. */
-static int spawn(struct user_net *n, int image, int socket)
-{
-    char path[40];
-    char name[] = "minivmm-usernet";
-    char *argv[] = {name, NULL}, *envp[] = {NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", image);
-    int rc = spawn_attributes(&attr);
-    if (rc)
-        return -rc;
-    rc = posix_spawn_file_actions_init(&actions);
-    if (!rc)
-        rc = posix_spawn_file_actions_adddup2(&actions, socket, STDIN_FILENO);
-    if (!rc)
-        rc = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    if (!rc)
-        rc = posix_spawn(&n->helper, path, &actions, &attr, argv, envp);
-    if (rc)
-        n->helper = 0;
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attr);
-    return -rc;
-}
-
 /* How the helper ended, in words. */
 static void reap(struct user_net *n, char *how, size_t len)
 {
@@ -140,11 +71,8 @@ static int start_on(struct user_net *n, int ours, int theirs)
 {
     if (send(ours, n->cfg, sizeof *n->cfg, MSG_NOSIGNAL) != sizeof *n->cfg)
         return -EIO;
-    int image = image_fd();
-    if (image < 0)
-        return image;
-    int rc = spawn(n, image, theirs);
-    close(image);
+    const struct helper_image image = {"minivmm-usernet", usernet_image, usernet_image_end};
+    int rc = helper_start(&image, theirs, -1, &n->helper);
     return rc ? rc : stream_connect(&n->stream, ours);
 }
 

@@ -227,7 +227,7 @@ START_TEST(a_flag_is_found_at_its_instruction)
     run_planted(3, flip_carry, 1, &last);
     ck_assert_str_eq(last.fail.why, "interp and interp differ after 3 instructions: RFLAGS");
     HAS(rig.vcpu.story, "# 0000000000000003 <- differs: CF");
-    HAS(rig.vcpu.story, "  000000000002400a 4801c0                 add (64 bits) rm=rax reg=rax\n"
+    HAS(rig.vcpu.story, "  000000000002400a 4801c0                 add rax, rax\n"
                         "last branches");
     close_pair();
 }
@@ -240,7 +240,7 @@ START_TEST(a_register_is_found_with_both_values)
     ck_assert_str_eq(last.fail.why, "interp and interp differ after 7 instructions: R9");
     HAS(rig.vcpu.story, "R9          0000000000000000   0000000000000000 # 0000000000001234 <- differs\n");
     HAS(rig.vcpu.story, "RDX         0000000000000600   0000000000000005   0000000000000005\n");
-    HAS(rig.vcpu.story, "lea (64 bits) ds:[rax+0x3] reg=rdx\nlast branches:\n  0000000000024011 -> 0000000000024015\n");
+    HAS(rig.vcpu.story, "lea rdx, [rax+0x03]\nlast branches:\n  0000000000024011 -> 0000000000024015\n");
     close_pair();
 }
 END_TEST

@@ -222,6 +222,12 @@ void interp_run_cpu(struct interp_cpu *c)
     }
 }
 
+/* Where an interrupt or a comparison may come behind each instruction, a shadow or RF ends there too. */
+static bool needs_exact_step(const struct x86_cpu *cpu)
+{
+    return cpu->interrupt_shadow || x86_wants_steps(cpu);
+}
+
 bool interp_run_block(struct interp_cpu *c)
 {
     struct x86_cpu *cpu = &c->cpu;
@@ -233,7 +239,7 @@ bool interp_run_block(struct interp_cpu *c)
     }
     c->running = NULL;
     c->key = target_key(c);
-    struct block *b = needs_step(cpu) ? NULL : next_block(c);
+    struct block *b = needs_exact_step(cpu) ? NULL : next_block(c);
     if (b)
         run_blocks(c, b, 0);
     else
@@ -263,7 +269,7 @@ static inline bool slice_goes_on(const struct interp_cpu *c)
 /* What does not fit into the slice as a whole block is stepped: an instruction is an instruction, either way. */
 static void run_within_slice(struct interp_cpu *c)
 {
-    struct block *b = needs_step(&c->cpu) ? NULL : following_block(c);
+    struct block *b = needs_exact_step(&c->cpu) ? NULL : following_block(c);
     uint64_t left = c->slice_end - c->cpu.icount;
     bool whole = b && b->n <= left;
     if (whole)

@@ -9,7 +9,7 @@
 #include "src/accel/lockstep/watchdog.h"
 #include "src/accel/x86/cpu.h"
 
-#define LOCKSTEP_HISTORY 16
+#define LOCKSTEP_HISTORY 16 /* DISASM_MOST at most */
 
 /* How an instruction is compared. */
 enum lockstep_class {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What is said about a difference: both register sets with marks, the last instructions, the last branches. Operands are written as the core's
-// decoder sees them (its table knows no printing forms): register numbers by name, memory, immediate; the bytes tell the rest.
+// What is said about a difference: both register sets with marks, the last instructions, the last branches.
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "src/accel/lockstep/disasm.h"
 #include "src/accel/lockstep/lockstep_priv.h"
 #include "src/accel/x86/ops.h"
 
@@ -24,60 +24,10 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *t, const char
         t->used = t->used + (size_t)n < t->len ? t->used + (size_t)n : t->len - 1;
 }
 
-static const char *const reg_names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9",
-                                        "r10", "r11", "r12", "r13", "r14", "r15", "", "rip"};
-static const char *const seg_names[] = {"es", "cs", "ss", "ds", "fs", "gs"};
-
 /* --- instructions --- */
 
-static void put_memory(struct text *t, const struct insn *i)
+static void put_insn(struct text *t, const struct fetched *f, const char *text)
 {
-    bool any = i->base != REG_NONE;
-    put(t, " %s:[%s", i->seg <= SEG_GS ? seg_names[i->seg] : "?", reg_names[i->base]);
-    if (i->index < REG_NONE) {
-        put(t, "%s%s%s*%u", any ? "+" : "", i->flags & INSN_VSIB ? "v" : "", reg_names[i->index], 1u << i->scale);
-        any = true;
-    }
-    if (i->disp || !any)
-        put(t, "%s%#llx", i->disp < 0 ? "-" : any ? "+" : "",
-            (unsigned long long)(i->disp < 0 ? -(long long)i->disp : i->disp));
-    put(t, "]");
-}
-
-static bool is_relative(const struct insn *i)
-{
-    static x86_op *const ops[] = {op_jcc, op_jmp_i, op_call_i, op_loop, op_loope, op_loopne, op_jcxz};
-    for (unsigned n = 0; n < sizeof ops / sizeof ops[0]; n++) {
-        if (i->op == ops[n])
-            return true;
-    }
-    return false;
-}
-
-static void put_operands(struct text *t, const struct fetched *f)
-{
-    const struct insn *i = &f->insn;
-    if (is_relative(i)) {
-        put(t, " %#llx", (unsigned long long)(f->rip + f->len + (uint64_t)i->imm));
-        return;
-    }
-    if (i->op == op_jmp_far_i || i->op == op_call_far_i) {
-        put(t, " %#x:%#llx", i->imm2, (unsigned long long)i->imm);
-        return;
-    }
-    put(t, " (%u bits)", i->opsize * 8u);
-    if (i->flags & INSN_MEM)
-        put_memory(t, i);
-    else
-        put(t, " rm=%s", reg_names[i->rm & 15]);
-    put(t, " reg=%s", reg_names[i->reg & 15]);
-    if (i->imm)
-        put(t, " imm=%#llx", (unsigned long long)i->imm);
-}
-
-static void put_insn(struct text *t, const struct fetched *f)
-{
-    const struct insn *i = &f->insn;
     put(t, "  %016llx ", (unsigned long long)f->rip);
     if (!f->len) {
         put(t, "(no instruction can be read here)\n");
@@ -85,18 +35,33 @@ static void put_insn(struct text *t, const struct fetched *f)
     }
     for (unsigned n = 0; n < f->len; n++)
         put(t, "%02x", f->bytes[n]);
-    put(t, "%*s%s%s%s", f->len < 11 ? 2 * (11 - f->len) + 1 : 1, "", i->flags & INSN_LOCK ? "lock " : "",
-        i->flags & (INSN_REP | INSN_REPNE) ? "rep " : "", x86_insn_name(i));
-    put_operands(t, f);
-    put(t, "\n");
+    put(t, "%*s%s\n", f->len < 11 ? 2 * (11 - f->len) + 1 : 1, "", *text ? text : x86_insn_name(&f->insn));
+}
+
+static const struct fetched *executed(const struct lockstep *ls, unsigned ago)
+{
+    return &ls->last[(ls->count - ago) % LOCKSTEP_HISTORY];
+}
+
+static struct disasm_insn as_bytes(const struct fetched *f)
+{
+    struct disasm_insn out = {
+        .bits = f->mode == X86_MODE64 ? 64 : f->mode == X86_MODE32 ? 32 : 16, .rip = f->rip, .len = f->len};
+    memcpy(out.bytes, f->bytes, f->len);
+    return out;
 }
 
 static void put_last_insns(struct text *t, const struct lockstep *ls)
 {
+    struct disasm_insn list[LOCKSTEP_HISTORY] = {0};
+    char text[LOCKSTEP_HISTORY][DISASM_TEXT];
+    unsigned n = (unsigned)(ls->count < LOCKSTEP_HISTORY ? ls->count : LOCKSTEP_HISTORY);
+    for (unsigned i = 0; i < n; i++)
+        list[i] = as_bytes(executed(ls, n - i));
+    disassemble(list, n, text);
     put(t, "last instructions:\n");
-    uint64_t n = ls->count < LOCKSTEP_HISTORY ? ls->count : LOCKSTEP_HISTORY;
-    for (; n > 0; n--)
-        put_insn(t, &ls->last[(ls->count - n) % LOCKSTEP_HISTORY]);
+    for (unsigned i = 0; i < n; i++)
+        put_insn(t, executed(ls, n - i), text[i]);
 }
 
 static void put_branches(struct text *t, const struct lockstep *ls)
