@@ -694,17 +694,43 @@ static void rnd_image(struct x_area *x, bool compact)
         put64(x->bytes + 520, 7 | TOP_BIT);
 }
 
-/* XSTATE_BV of the host may have more bits; what it wrote for them is not compared. The rest must
- * agree to the byte. */
-static void hide_freedom(struct x_area *host, struct x_area *here, const struct x_area *before,
-                         enum x_form form)
+static bool all_zero(const uint8_t *bytes, unsigned len)
+{
+    for (unsigned n = 0; n < len; n++) {
+        if (bytes[n])
+            return false;
+    }
+    return true;
+}
+
+/* A processor may call a component in use that has its initial values (SDM vol. 1, 13.6); ours has been
+ * seen to after the host was interrupted between the two instructions. */
+static void forgive_in_use(struct x_area *host, const struct x_area *here)
+{
+    static const struct {
+        unsigned at, len;
+    } parts[] = {{32, 128}, {160, 256}, {576, 256}};
+    static const uint8_t initial_control[6] = {0x7f, 0x03};
+    uint64_t more = get64(host->bytes + 512) & ~get64(here->bytes + 512) & 7;
+    for (unsigned part = 0; part < 3; part++) {
+        if (!(more >> part & 1) || !all_zero(host->bytes + parts[part].at, parts[part].len) ||
+            (part == 0 && memcmp(host->bytes, initial_control, sizeof initial_control)))
+            continue;
+        memcpy(host->bytes + parts[part].at, here->bytes + parts[part].at, parts[part].len);
+        if (part == 0)
+            memcpy(host->bytes, here->bytes, sizeof initial_control);
+        host->bytes[512] &= (uint8_t)~(1u << part);
+    }
+}
+
+/* Where processors may differ. The rest must agree to the byte. */
+static void hide_freedom(struct x_area *host, struct x_area *here)
 {
     memset(host->bytes + 28, 0, 4); /* MXCSR_MASK */
     memset(here->bytes + 28, 0, 4);
     memset(host->bytes + 6, 0, 18); /* opcode, pointers */
     memset(here->bytes + 6, 0, 18);
-    (void)before;
-    (void)form;
+    forgive_in_use(host, here);
 }
 
 static void compare_saves(bool compact_input)
@@ -730,7 +756,7 @@ static void compare_saves(bool compact_input)
         cpu->gpr[RBX] = ARENA_AT + 1024;
         ck_assert_int_eq(run_bytes(save_bytes[form], &(struct insn){0}), -1);
         memcpy(&here, arena + 1024, sizeof here);
-        hide_freedom(&host, &here, &before, form);
+        hide_freedom(&host, &here);
         for (unsigned n = 0; n < sizeof host; n++)
             ck_assert_msg(host.bytes[n] == here.bytes[n],
                           "form %u mask %x bv %lx: byte %u host %02x here %02x", form, mask,
@@ -776,7 +802,7 @@ START_TEST(partial_restores_do_what_the_host_does)
         cpu->gpr[RBX] = ARENA_AT + 2048;
         ck_assert_int_eq(RUN(0x48, XSAVE), -1);
         memcpy(&here, arena + 2048, sizeof here);
-        hide_freedom(&host, &here, &host, X64);
+        hide_freedom(&host, &here);
         for (unsigned n = 0; n < sizeof host; n++)
             ck_assert_msg(host.bytes[n] == here.bytes[n],
                           "mask %x second bv %lx %s: byte %u host %02x here %02x", mask,
