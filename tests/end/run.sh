@@ -76,6 +76,7 @@ machine() {
 # Start in the background: input from $in, output to $out and $err.
 start() {
     machine "$@"
+    rm -f "$T/out" "$T/err" # nobody is to take an earlier run's words for this one's
     "${args[@]}" <"${in:-/dev/null}" >"${out:-$T/out}" 2>"${err:-$T/err}" &
     pid=$!
 }
