@@ -6,6 +6,8 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -13,8 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -117,6 +121,43 @@ START_TEST(fs_directory_swapped_for_a_symlink_is_stale)
     /* What was open stays what it was. */
     ck_assert_uint_eq(fuse_node(&rig, "was/secret"), f);
     ck_assert_int_eq(fuse_open(&rig, f, O_RDONLY, &fh), 0);
+}
+END_TEST
+
+/* Makes one system call fail as on a kernel that does not have it. */
+static int forbid(long number, int error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = {.len = ARRAY_LEN(code), .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+}
+
+static void expect_refused(int error)
+{
+    struct err err = {{0}};
+    struct fs_config cfg = {.path = rig.share};
+    if (forbid(SYS_openat2, error))
+        return; /* no filters here */
+    ck_assert_ptr_null(fs_open(&cfg, &err));
+    ck_assert_ptr_nonnull(strstr(err.msg, "cannot be confined"));
+    ck_assert_ptr_nonnull(strstr(err.msg, "openat2"));
+}
+
+START_TEST(fs_host_without_openat2_is_refused)
+{
+    expect_refused(ENOSYS);
+}
+END_TEST
+
+START_TEST(fs_host_that_forbids_openat2_is_refused)
+{
+    expect_refused(EPERM);
 }
 END_TEST
 
@@ -660,6 +701,8 @@ START_TEST(fs_hostile_conversations_leave_nothing_behind)
 {
     static struct fuse_chaos chaos;
     uint64_t x = 88172645463325252ull;
+    if (!access("/dev/shm", W_OK))
+        setenv("TMPDIR", "/dev/shm", 1); /* thousands of short-lived directories, and no disk */
     fuse_chaos_init(&chaos);
     for (unsigned i = 0; i < 3000; i++) {
         uint8_t data[400];
@@ -738,6 +781,8 @@ int main(void)
     tcase_add_test(t, fs_names_without_an_end_are_refused);
     tcase_add_test(t, fs_symlinks_lead_nowhere_on_the_host);
     tcase_add_test(t, fs_directory_swapped_for_a_symlink_is_stale);
+    tcase_add_test(t, fs_host_without_openat2_is_refused);
+    tcase_add_test(t, fs_host_that_forbids_openat2_is_refused);
     tcase_add_test(t, fs_rename_races_with_the_host_never_lead_out);
     tcase_add_test(t, fs_device_nodes_are_shown_and_not_opened);
     tcase_add_test(t, fs_kernels_own_file_systems_are_empty_directories);
