@@ -6,11 +6,11 @@
 // never take the device lock.
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "engine.h"
 #include "log.h"
+#include "thread.h"
 #include "util.h"
 
 #define THREADS_MAX 4
@@ -61,27 +61,11 @@ static void *thread_main(void *self)
     return NULL;
 }
 
-/* Signals are for the threads that run guests and the event loop. But for faults: a fault that is
- * blocked kills without the handler that restores the terminal. */
 static int start_thread(struct threads *t)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
-    sigset_t all, before;
-    sigfillset(&all);
-    for (unsigned i = 0; i < ARRAY_LEN(faults); i++)
-        sigdelset(&all, faults[i]);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&t->thread[t->nthreads], &attr, thread_main, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    if (r)
-        return -r;
-    pthread_setname_np(t->thread[t->nthreads], "block");
-    t->nthreads++;
-    return 0;
+    int rc = thread_start(&t->thread[t->nthreads], "block", STACK_BYTES, thread_main, t);
+    t->nthreads += !rc;
+    return rc;
 }
 
 /* The host gives us not a single thread: do the work here. Slow, but nothing is lost. */

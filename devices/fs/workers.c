@@ -6,9 +6,9 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
+#include "thread.h"
 #include "util.h"
 
 #define THREADS_MAX 4
@@ -100,27 +100,11 @@ static void *thread_main(void *self)
     return NULL;
 }
 
-/* Signals are for other threads, but for faults: blocked, they would kill without the handler that
- * restores the terminal. */
 static int start_thread(struct workers *w)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
-    sigset_t all, before;
-    sigfillset(&all);
-    for (unsigned i = 0; i < ARRAY_LEN(faults); i++)
-        sigdelset(&all, faults[i]);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&w->thread[w->nthreads], &attr, thread_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    if (r)
-        return -r;
-    pthread_setname_np(w->thread[w->nthreads], w->name);
-    w->nthreads++;
-    return 0;
+    int rc = thread_start(&w->thread[w->nthreads], w->name, STACK_BYTES, thread_main, w);
+    w->nthreads += !rc;
+    return rc;
 }
 
 /* --- under the device lock --- */

@@ -7,33 +7,7 @@
 #include <string.h>
 
 #include "src/accel/x86/cpuid.h"
-#include "tests/lib/x86_rig.h"
-
-static struct x86_rig *r;
-static struct x86_cpu *cpu;
-
-static void setup(void)
-{
-    r = x86_rig_new();
-    cpu = &r->cpu;
-}
-
-static void setup_protected(void)
-{
-    setup();
-    x86_rig_protected(r);
-}
-
-static void setup_long(void)
-{
-    setup();
-    x86_rig_long(r);
-}
-
-static void teardown(void)
-{
-    x86_rig_free(r);
-}
+#include "tests/lib/x86_fixture.h"
 
 /* mov crN, rax */
 static struct outcome write_cr(unsigned n, uint64_t val)
