@@ -27,6 +27,7 @@ struct root_search {
     bool share;           /* it is one of our shares */
     bool on_disk;         /* it is on one of our disks */
     bool read_only;       /* which is */
+    bool unread;          /* a disk did not open: the run will end with that */
     struct disk_fs fs;    /* type NULL: not known */
 };
 
@@ -129,8 +130,10 @@ static int find_root(struct root_search *search, struct err *err)
         return err_set(err, ENOMEM, "out of memory looking for the root disk");
     for (unsigned i = 0; i < search->cfg->ndisks; i++) {
         struct open_disk disk;
-        if (!open_disk(&search->cfg->disks[i], &disk))
+        if (!open_disk(&search->cfg->disks[i], &disk)) {
+            search->unread = true;
             continue;
+        }
         bool done = search->named ? look_for_named(search, i, &disk, parts)
                                   : look_for_any(search, i, &disk, parts);
         close(disk.fd);
@@ -249,7 +252,7 @@ static int prepare(struct auto_boot *ab, struct root_search *search, const char 
                              err);
     if (!rc && (set->count || root_needs_init(search->name)))
         rc = make_initramfs(ab, set, err);
-    if (!rc && ab->initramfs.len && !search->name[0])
+    if (!rc && ab->initramfs.len && !search->name[0] && !search->unread)
         log_warn("no root file system was found on the disks: name one with root= in -append");
     if (!rc)
         rc = set_cmdline(ab, search, err);
