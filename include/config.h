@@ -121,6 +121,11 @@ struct config {
     bool rng_seeded; /* the same bytes at every run */
     enum virtio_bus rng_bus;
     uint64_t rng_seed;
+    struct {
+        const char *path; /* NULL: no virtio sockets */
+        unsigned cid;     /* the guest's */
+        enum virtio_bus bus;
+    } vsock;
     bool snapshot;       /* for all disks */
     const char *pidfile, *name;
     const char *result, *junit; /* files; NULL: none */

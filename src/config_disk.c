@@ -358,6 +358,7 @@ int config_resolve_disks(struct cmdline *cl, struct err *err)
             d->queues = cfg->smp < VIRTIO_MAX_QUEUES ? cfg->smp : VIRTIO_MAX_QUEUES;
     }
     mmio += cfg->rng && cfg->rng_bus == VIRTIO_BUS_MMIO;
+    mmio += cfg->vsock.path && cfg->vsock.bus == VIRTIO_BUS_MMIO;
     mmio += cfg->virtio_serial && cfg->ports_bus == VIRTIO_BUS_MMIO;
     if (mmio > VIRTIO_MMIO_SLOTS)
         return err_set(err, EINVAL,

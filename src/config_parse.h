@@ -109,6 +109,10 @@ extern const struct opt_keys *const junit_keys[];
 int config_set_junit(void *target, const char *value, struct err *err);
 int config_refuse_no_shutdown(void *target, const char *value, struct err *err);
 
+/* config_vsock.c: -vsock */
+extern const struct opt_keys *const vsock_keys[];
+int config_set_vsock(void *target, const char *value, struct err *err);
+
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm, -cpu */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],
     *const machine_keys[];

@@ -21,6 +21,7 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/fs.h"
 #include "devices/virtio/virtio_net.h"
+#include "devices/virtio/vsock.h"
 #include "layout.h"
 #include "memmap.h"
 #include "src/result.h"
@@ -293,6 +294,21 @@ static int make_watchdog(struct vm *vm, struct err *err)
     return own(vm, i6300esb_create(&cfg, err));
 }
 
+static bool want_vsock(const struct vm *vm)
+{
+    return vm->cfg->vsock.path;
+}
+
+static int make_vsock(struct vm *vm, struct err *err)
+{
+    const struct vsock_env env = {&vm->loop, &vm->events};
+    vm->vsock = vsock_open(vm->cfg->vsock.path, &env, err);
+    if (!vm->vsock)
+        return -EINVAL;
+    struct virtio *vd = virtio_vsock_create(vm->vsock, vm->cfg->vsock.cid, &vm->gmem, err);
+    return vd ? plug_virtio(vm, vd, vm->cfg->vsock.bus, err) : -ENOMEM;
+}
+
 /* --- firmware --- */
 
 static int make_fw_cfg(struct vm *vm, struct err *err)
@@ -345,6 +361,7 @@ static const struct part {
     {"virtio console", want_console, make_console},
     {"shares", NULL, make_shares},
     {"network interfaces", NULL, make_nics},
+    {"virtio sockets", want_vsock, make_vsock},
     {"fw_cfg", NULL, make_fw_cfg},
 };
 
@@ -382,6 +399,7 @@ void machine_destroy(struct vm *vm)
         fs_close(vm->shares[i]);
     for (unsigned i = 0; i < CONFIG_MAX_NICS; i++)
         net_close(vm->nets[i]);
+    vsock_close(vm->vsock);
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++)
         chr_close(vm->chrs[i]);
     for (unsigned i = 0; i < CONFIG_MAX_PORTS; i++)
