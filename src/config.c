@@ -350,6 +350,8 @@ static int resolve(struct cmdline *cl, struct err *err)
         rc = config_resolve_console(cl, err);
     if (!rc)
         rc = config_resolve_shares(cl, err);
+    if (!rc)
+        rc = config_resolve_balloon(cfg, err);
     cfg->append_default = !cfg->append;
     if (!rc && cfg->append_default)
         rc = default_append(cl, err);

@@ -31,3 +31,10 @@ int config_set_vsock(void *target, const char *value, struct err *err)
     cl->cfg.vsock.cid = VSOCK_CID_FIRST;
     return opt_parse_keys(&vsock, cl, value, &cl->cfg.pool, err);
 }
+
+int config_refuse_vhost_vsock(struct cmdline *cl, const char *words, struct err *err)
+{
+    (void)cl, (void)words;
+    return err_set(err, EINVAL, "-device vhost-vsock-pci: the host kernel's vhost is not used; give "
+                                "-vsock PATH[,cid=N], and host programs connect to PATH");
+}

@@ -17,6 +17,7 @@
 #include "devices/reset_port.h"
 #include "devices/rtc.h"
 #include "devices/serial.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/fs.h"
@@ -294,6 +295,25 @@ static int make_watchdog(struct vm *vm, struct err *err)
     return own(vm, i6300esb_create(&cfg, err));
 }
 
+static bool want_balloon(const struct vm *vm)
+{
+    return vm->cfg->balloon.there;
+}
+
+static int make_balloon(struct vm *vm, struct err *err)
+{
+    const struct config *cfg = vm->cfg;
+    const struct virtio_balloon_config settings = {cfg->balloon.reporting,
+                                                   cfg->balloon.deflate_on_oom};
+    struct virtio *vd = virtio_balloon_create(&settings, &vm->gmem, err);
+    int rc = vd ? plug_virtio(vm, vd, cfg->balloon.bus, err) : -ENOMEM;
+    if (rc)
+        return rc;
+    vm->balloon = vd;
+    virtio_balloon_set_target(vd, cfg->balloon.target);
+    return 0;
+}
+
 static bool want_vsock(const struct vm *vm)
 {
     return vm->cfg->vsock.path;
@@ -361,6 +381,7 @@ static const struct part {
     {"virtio console", want_console, make_console},
     {"shares", NULL, make_shares},
     {"network interfaces", NULL, make_nics},
+    {"virtio balloon", want_balloon, make_balloon},
     {"virtio sockets", want_vsock, make_vsock},
     {"fw_cfg", NULL, make_fw_cfg},
 };

@@ -74,6 +74,7 @@ struct vm {
     struct reset_port reset_port;
     struct pm *pm;
     struct entropy_seeded seeded;
+    struct virtio *balloon; /* NULL: none */
     unsigned nvirtio_mmio;
 
     /* vCPU threads (vcpu.c). Guarded by gate_lock, a leaf, except the atomics. */
