@@ -28,6 +28,7 @@ struct vsock_rig {
 struct vr_packet {
     struct vsock_header h;
     uint32_t len; /* of what follows the header */
+    bool odd;     /* what lies there is no packet of the length that was told */
     uint8_t data[VR_RX_BYTES];
 };
 

@@ -31,6 +31,7 @@ static void teardown(void)
 static void expect(unsigned op, uint32_t guest_port, uint32_t host_port)
 {
     ck_assert(vr_take(&r, &p));
+    ck_assert(!p.odd);
     ck_assert_uint_eq(p.h.op, op);
     ck_assert_uint_eq(p.h.src_cid, VSOCK_CID_HOST);
     ck_assert_uint_eq(p.h.dst_cid, VR_CID);
