@@ -121,6 +121,16 @@ struct config {
     bool rng_seeded; /* the same bytes at every run */
     enum virtio_bus rng_bus;
     uint64_t rng_seed;
+    struct {
+        bool there, reporting, deflate_on_oom;
+        uint64_t target; /* bytes asked back from the beginning */
+        enum virtio_bus bus;
+    } balloon;
+    struct {
+        const char *path; /* NULL: no virtio sockets */
+        unsigned cid;     /* the guest's */
+        enum virtio_bus bus;
+    } vsock;
     bool snapshot;       /* for all disks */
     const char *pidfile, *name;
     const char *result, *junit; /* files; NULL: none */

@@ -56,5 +56,12 @@ int gmem_fill(struct gmem *gm, gpa_t gpa, uint8_t byte, uint64_t len);
 /* Call after writing through a gmem_ptr() pointer, e.g. when a disk read has landed. */
 void gmem_wrote(struct gmem *gm, gpa_t gpa, uint64_t len);
 
+/*
+ * Give the whole host pages within [gpa, gpa+len) back to the host; they read as zero again, or keep
+ * what they hold if the host does not take them. Returns bytes given back: 0 also where the range
+ * is not RAM.
+ */
+uint64_t gmem_discard(struct gmem *gm, gpa_t gpa, uint64_t len);
+
 /* Give all RAM back to the host; it reads as zero again. For a machine reset. */
 void gmem_zero(struct gmem *gm);

@@ -121,6 +121,12 @@ static const struct opt_row rows[] = {
              "virtiofs share /mnt."},
     {.name = "virtfs", .metavar = "TEXT", .kind = OPT_CALL, .parse = config_refuse_virtfs},
 
+    {.name = "vsock", .metavar = "PATH[,KEY=VALUE]...", .group = GROUP_DISKS, .kind = OPT_CALL,
+     .parse = config_set_vsock, .keys = vsock_keys,
+     .help = "Virtio sockets through UNIX sockets of the host. A host program connects to PATH, says "
+             "CONNECT PORT and a newline, and reads OK; a guest that connects to CID 2, port P, "
+             "reaches whoever listens on PATH_P."},
+
     {.name = "nic", .metavar = "KIND[,KEY[=VALUE]]...", .group = GROUP_NET, .kind = OPT_CALL,
      .parse = config_add_nic, .keys = nic_keys,
      .help = "A virtio network interface; may be repeated. KIND is user, tap, socket, stream or "
@@ -344,6 +350,8 @@ static int resolve(struct cmdline *cl, struct err *err)
         rc = config_resolve_console(cl, err);
     if (!rc)
         rc = config_resolve_shares(cl, err);
+    if (!rc)
+        rc = config_resolve_balloon(cfg, err);
     cfg->append_default = !cfg->append;
     if (!rc && cfg->append_default)
         rc = default_append(cl, err);

@@ -148,6 +148,8 @@ const struct opt_keys *const device_keys[] = {
     &config_virtserialport,
     &config_rng_pci,
     &config_rng_mmio,
+    &config_balloon_pci,
+    &config_balloon_mmio,
     &config_pvpanic,
     &config_i6300esb,
     &debug_exit,
@@ -259,11 +261,15 @@ static const struct device_kind {
     {"virtio-rng-pci", config_add_rng_pci},
     {"virtio-rng", config_add_rng_pci},
     {"virtio-rng-device", config_add_rng_mmio},
+    {"virtio-balloon-pci", config_add_balloon_pci},
+    {"virtio-balloon", config_add_balloon_pci},
+    {"virtio-balloon-device", config_add_balloon_mmio},
     {"pvpanic", config_add_pvpanic},
     {"i6300esb", config_add_i6300esb},
     {"virtio-net-pci", config_add_net_pci},
     {"virtio-net", config_add_net_pci},
     {"virtio-net-device", config_add_net_mmio},
+    {"vhost-vsock-pci", config_refuse_vhost_vsock},
     {"isa-debug-exit", add_debug_exit},
 };
 
@@ -277,7 +283,7 @@ static int print_devices(void)
 
 static int unknown_device(const char *value, struct err *err)
 {
-    char known[256] = "";
+    char known[512] = "";
     size_t n = 0;
     for (const struct opt_keys *const *k = device_keys; *k && n < sizeof known; k++)
         n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*k)->what);
@@ -358,6 +364,8 @@ int config_resolve_disks(struct cmdline *cl, struct err *err)
             d->queues = cfg->smp < VIRTIO_MAX_QUEUES ? cfg->smp : VIRTIO_MAX_QUEUES;
     }
     mmio += cfg->rng && cfg->rng_bus == VIRTIO_BUS_MMIO;
+    mmio += cfg->balloon.there && cfg->balloon.bus == VIRTIO_BUS_MMIO;
+    mmio += cfg->vsock.path && cfg->vsock.bus == VIRTIO_BUS_MMIO;
     mmio += cfg->virtio_serial && cfg->ports_bus == VIRTIO_BUS_MMIO;
     if (mmio > VIRTIO_MMIO_SLOTS)
         return err_set(err, EINVAL,

@@ -98,6 +98,10 @@ int config_resolve_icount(const struct config *cfg, struct err *err); /* engines
 
 /* config_small.c: entropy, panic, watchdog; -action */
 extern const struct opt_keys config_rng_pci, config_rng_mmio, config_pvpanic, config_i6300esb;
+extern const struct opt_keys config_balloon_pci, config_balloon_mmio;
+int config_add_balloon_pci(struct cmdline *cl, const char *words, struct err *err);
+int config_resolve_balloon(const struct config *cfg, struct err *err); /* -m is known */
+int config_add_balloon_mmio(struct cmdline *cl, const char *words, struct err *err);
 extern const struct opt_keys *const action_keys[];
 extern const struct opt_choice config_watchdog_actions[];
 int config_add_rng_pci(struct cmdline *cl, const char *words, struct err *err);
@@ -108,6 +112,11 @@ int config_set_action(void *target, const char *value, struct err *err);
 extern const struct opt_keys *const junit_keys[];
 int config_set_junit(void *target, const char *value, struct err *err);
 int config_refuse_no_shutdown(void *target, const char *value, struct err *err);
+
+/* config_vsock.c: -vsock */
+extern const struct opt_keys *const vsock_keys[];
+int config_set_vsock(void *target, const char *value, struct err *err);
+int config_refuse_vhost_vsock(struct cmdline *cl, const char *words, struct err *err);
 
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm, -cpu */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],

@@ -200,6 +200,17 @@ void config_print(const struct config *cfg, FILE *out)
                 (unsigned long long)cfg->rng_seed);
     else
         fprintf(out, "rng = %s\n", cfg->rng ? config_buses[cfg->rng_bus].name : ABSENT);
+    if (cfg->balloon.there)
+        fprintf(out, "balloon = %s, reporting %s, deflate-on-oom %s, target %llu KiB\n",
+                config_buses[cfg->balloon.bus].name, cfg->balloon.reporting ? "on" : "off",
+                cfg->balloon.deflate_on_oom ? "on" : "off",
+                (unsigned long long)(cfg->balloon.target >> 10));
+    else
+        fprintf(out, "balloon = " ABSENT "\n");
+    print_text("vsock", cfg->vsock.path, out);
+    if (cfg->vsock.path)
+        fprintf(out, "vsock.cid = %u\nvsock.bus = %s\n", cfg->vsock.cid,
+                config_buses[cfg->vsock.bus].name);
     print_flag("i6300esb", cfg->i6300esb, out);
     print_flag("reboot", !cfg->no_reboot, out);
     fprintf(out, "on-panic = %s\n", cfg->panic_action == PANIC_NONE ? "none" : "shutdown");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Small devices on the command line (entropy, panic notifier, watchdog), and what the machine does
+// Small devices on the command line (entropy, balloon, panic notifier, watchdog), and what the machine does
 // when the guest resets, panics or falls silent: -action and its relatives.
 #include <errno.h>
 #include <string.h>
@@ -81,6 +81,71 @@ int config_add_i6300esb(struct cmdline *cl, const char *words, struct err *err)
         return err_set(err, EINVAL, "-device i6300esb: there can be only one");
     cl->cfg.i6300esb = true;
     return 0;
+}
+
+struct balloon_words {
+    const char *id, *target;
+    bool reporting, deflate_on_oom;
+};
+
+#define FIELD(member) offsetof(struct balloon_words, member)
+static const struct opt_row balloon_rows[] = {
+    {.name = "free-page-reporting", .kind = OPT_FLAG, .offset = FIELD(reporting),
+     .help = "The guest tells of memory that it has freed, and the host gets it back (default on)."},
+    {.name = "deflate-on-oom", .kind = OPT_FLAG, .offset = FIELD(deflate_on_oom),
+     .help = "A guest that runs out of memory takes it from the balloon (default off)."},
+    {.name = "target", .metavar = "SIZE", .kind = OPT_TEXT, .offset = FIELD(target),
+     .help = "Memory that the guest is to give up from the beginning: MiB, or with K, M, G or T "
+             "behind it (default 0)."},
+    {.name = "id", .metavar = "ID", .kind = OPT_TEXT, .offset = FIELD(id),
+     .help = "A name; nothing needs it."},
+    {0},
+};
+#undef FIELD
+const struct opt_keys config_balloon_pci = {
+    .what = "virtio-balloon-pci", .rows = balloon_rows,
+    .help = "Memory that the guest does not need goes back to the host; also named virtio-balloon."};
+const struct opt_keys config_balloon_mmio = {
+    .what = "virtio-balloon-device", .rows = balloon_rows, .help = "The same on virtio-mmio."};
+
+static int add_balloon(struct cmdline *cl, const struct opt_keys *keys, enum virtio_bus bus,
+                       const char *words, struct err *err)
+{
+    struct config *cfg = &cl->cfg;
+    struct balloon_words w = {.reporting = true};
+    uint64_t target = 0;
+    int rc = words ? opt_parse_keys(keys, &w, words, &cfg->pool, err) : 0;
+    if (!rc && w.target)
+        rc = opt_size("virtio-balloon target", w.target, MIB(1), &target, err);
+    if (rc)
+        return rc;
+    if (cfg->balloon.there)
+        return err_set(err, EINVAL, "-device %s: there can be only one", keys->what);
+    cfg->balloon.there = true;
+    cfg->balloon.bus = bus;
+    cfg->balloon.reporting = w.reporting;
+    cfg->balloon.deflate_on_oom = w.deflate_on_oom;
+    cfg->balloon.target = target;
+    return 0;
+}
+
+int config_add_balloon_pci(struct cmdline *cl, const char *words, struct err *err)
+{
+    return add_balloon(cl, &config_balloon_pci, VIRTIO_BUS_PCI, words, err);
+}
+
+int config_add_balloon_mmio(struct cmdline *cl, const char *words, struct err *err)
+{
+    return add_balloon(cl, &config_balloon_mmio, VIRTIO_BUS_MMIO, words, err);
+}
+
+int config_resolve_balloon(const struct config *cfg, struct err *err)
+{
+    if (cfg->balloon.target < cfg->ram_size)
+        return 0;
+    return err_set(err, EINVAL, "virtio-balloon: target=%lluM is no less than the guest's memory (%lluM)",
+                   (unsigned long long)(cfg->balloon.target >> 20),
+                   (unsigned long long)(cfg->ram_size >> 20));
 }
 
 /* --- -action --- */

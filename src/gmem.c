@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
+#include <unistd.h>
 
 #include "util.h"
 
@@ -109,6 +110,20 @@ void gmem_wrote(struct gmem *gm, gpa_t gpa, uint64_t len)
 {
     if (gm->wrote)
         gm->wrote(gm->wrote_opaque, gpa, len);
+}
+
+uint64_t gmem_discard(struct gmem *gm, gpa_t gpa, uint64_t len)
+{
+    uint8_t *p = gmem_ptr(gm, gpa, len);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (!p)
+        return 0;
+    uintptr_t first = align_up((uintptr_t)p, page);
+    uintptr_t end = align_down((uintptr_t)p + len, page);
+    if (first >= end || madvise((void *)first, end - first, MADV_DONTNEED))
+        return 0;
+    gmem_wrote(gm, gpa + (first - (uintptr_t)p), end - first);
+    return end - first;
 }
 
 void gmem_zero(struct gmem *gm)

@@ -17,10 +17,12 @@
 #include "devices/reset_port.h"
 #include "devices/rtc.h"
 #include "devices/serial.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/fs.h"
 #include "devices/virtio/virtio_net.h"
+#include "devices/virtio/vsock.h"
 #include "layout.h"
 #include "memmap.h"
 #include "src/result.h"
@@ -293,6 +295,40 @@ static int make_watchdog(struct vm *vm, struct err *err)
     return own(vm, i6300esb_create(&cfg, err));
 }
 
+static bool want_balloon(const struct vm *vm)
+{
+    return vm->cfg->balloon.there;
+}
+
+static int make_balloon(struct vm *vm, struct err *err)
+{
+    const struct config *cfg = vm->cfg;
+    const struct virtio_balloon_config settings = {cfg->balloon.reporting,
+                                                   cfg->balloon.deflate_on_oom};
+    struct virtio *vd = virtio_balloon_create(&settings, &vm->gmem, err);
+    int rc = vd ? plug_virtio(vm, vd, cfg->balloon.bus, err) : -ENOMEM;
+    if (rc)
+        return rc;
+    vm->balloon = vd;
+    virtio_balloon_set_target(vd, cfg->balloon.target);
+    return 0;
+}
+
+static bool want_vsock(const struct vm *vm)
+{
+    return vm->cfg->vsock.path;
+}
+
+static int make_vsock(struct vm *vm, struct err *err)
+{
+    const struct vsock_env env = {&vm->loop, &vm->events};
+    vm->vsock = vsock_open(vm->cfg->vsock.path, &env, err);
+    if (!vm->vsock)
+        return -EINVAL;
+    struct virtio *vd = virtio_vsock_create(vm->vsock, vm->cfg->vsock.cid, &vm->gmem, err);
+    return vd ? plug_virtio(vm, vd, vm->cfg->vsock.bus, err) : -ENOMEM;
+}
+
 /* --- firmware --- */
 
 static int make_fw_cfg(struct vm *vm, struct err *err)
@@ -345,6 +381,8 @@ static const struct part {
     {"virtio console", want_console, make_console},
     {"shares", NULL, make_shares},
     {"network interfaces", NULL, make_nics},
+    {"virtio balloon", want_balloon, make_balloon},
+    {"virtio sockets", want_vsock, make_vsock},
     {"fw_cfg", NULL, make_fw_cfg},
 };
 
@@ -382,6 +420,7 @@ void machine_destroy(struct vm *vm)
         fs_close(vm->shares[i]);
     for (unsigned i = 0; i < CONFIG_MAX_NICS; i++)
         net_close(vm->nets[i]);
+    vsock_close(vm->vsock);
     for (unsigned i = 0; i < CONFIG_MAX_SERIALS; i++)
         chr_close(vm->chrs[i]);
     for (unsigned i = 0; i < CONFIG_MAX_PORTS; i++)

@@ -28,6 +28,8 @@
 #include "src/fatal.h"
 #include "stop.h"
 
+struct vsock;
+
 struct vcpu_thread {
     pthread_t thread;
     struct vm *vm;
@@ -64,6 +66,7 @@ struct vm {
     struct block *blocks[CONFIG_MAX_DISKS];
     struct fs *shares[CONFIG_MAX_SHARES];
     struct net *nets[CONFIG_MAX_NICS];
+    struct vsock *vsock;
 
     /* The board's (machine_pc.c). */
     struct device *devices; /* newest first, which is the order of teardown */
@@ -71,6 +74,7 @@ struct vm {
     struct reset_port reset_port;
     struct pm *pm;
     struct entropy_seeded seeded;
+    struct virtio *balloon; /* NULL: none */
     unsigned nvirtio_mmio;
 
     /* vCPU threads (vcpu.c). Guarded by gate_lock, a leaf, except the atomics. */

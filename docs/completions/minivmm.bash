@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # bash completion for minivmm. Made by docs/update.sh from the option table.
-_minivmm_options='-kernel -initrd -modules -append -kernel-unpack -m -smp -accel -icount -enable-kvm -cpu -machine -disk -drive -device -snapshot -share -nic -netdev -serial -console -chardev -nographic -no-reboot -action -watchdog-action -timeout -result -junit -pidfile -name -d -D -n -h -version'
+_minivmm_options='-kernel -initrd -modules -append -kernel-unpack -m -smp -accel -icount -enable-kvm -cpu -machine -disk -drive -device -snapshot -share -vsock -nic -netdev -serial -console -chardev -nographic -no-reboot -action -watchdog-action -timeout -result -junit -pidfile -name -d -D -n -h -version'
 _minivmm_verbs='probe run shell'
 # What may stand for a value: by option; by "option," its keys; by "option,key" their values.
 declare -gA _minivmm_data=(
@@ -36,7 +36,7 @@ declare -gA _minivmm_data=(
   ['drive,format']='raw'
   ['drive,cache']='writeback none unsafe'
   ['drive,aio']='auto io_uring threads'
-  ['device']='virtio-blk-pci virtio-blk-device virtio-net-pci virtio-net-device virtio-serial-pci virtio-serial-device virtconsole virtserialport virtio-rng-pci virtio-rng-device pvpanic i6300esb isa-debug-exit help'
+  ['device']='virtio-blk-pci virtio-blk-device virtio-net-pci virtio-net-device virtio-serial-pci virtio-serial-device virtconsole virtserialport virtio-rng-pci virtio-rng-device virtio-balloon-pci virtio-balloon-device pvpanic i6300esb isa-debug-exit help'
   ['device:virtio-blk-pci,']='drive= serial= num-queues='
   ['device:virtio-blk-device,']='drive= serial= num-queues='
   ['device:virtio-net-pci,']='netdev= mac= host_mtu='
@@ -47,6 +47,8 @@ declare -gA _minivmm_data=(
   ['device:virtserialport,']='chardev= name= nr= id= bus='
   ['device:virtio-rng-pci,']='seed= id='
   ['device:virtio-rng-device,']='seed= id='
+  ['device:virtio-balloon-pci,']='free-page-reporting deflate-on-oom target= id='
+  ['device:virtio-balloon-device,']='free-page-reporting deflate-on-oom target= id='
   ['device:pvpanic,']='id='
   ['device:i6300esb,']='id='
   ['device:isa-debug-exit,']='iobase= iosize='
@@ -56,6 +58,10 @@ declare -gA _minivmm_data=(
   ['share,cache']='auto none always'
   ['share,owner']='auto map keep'
   ['share,bus']='pci mmio'
+  ['vsock']='<file>'
+  ['vsock,']='cid= bus='
+  ['vsock,path']='<file>'
+  ['vsock,bus']='pci mmio'
   ['nic']='-nic user -nic tap -nic socket -nic stream help'
   ['nic:-nic user,']='hostfwd= restrict hostname= net= host= dns= dhcpstart= domainname= dnssearch= ipv4 ipv6 ipv6-net= ipv6-host= ipv6-dns= pcap= mac= mtu= model= bus= id='
   ['nic:-nic user,hostfwd']='[tcp udp]:['

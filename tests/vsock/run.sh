@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: tests/vsock/run.sh MINIVMM
+#
+# Virtio sockets and the balloon under a stock kernel and the interpreter, in one boot: a MiB each way over a connection that the
+# host begins and over one that the guest begins, with sums; connections to nobody; and memory that the guest frees and that the host sees
+# come back.
+set -uo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../.." && pwd)
+minivmm=$(realpath "$1")
+work=$(mktemp -d)
+vm=
+trap '[[ $vm ]] && kill $vm 2>/dev/null; rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+
+check() {
+    local name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "ok   vsock/$name"
+    else
+        failed=$((failed + 1))
+        echo "FAIL vsock/$name"
+    fi
+}
+
+skip_all() {
+    echo "SKIP vsock: $1"
+    echo "0 passed, 0 failed, 1 skipped"
+    exit 0
+}
+
+# Wait until the guest has said a line.
+said() {
+    for ((i = 0; i < 600; i++)); do
+        tr -d '\r' <"$work/console" | grep -q "^TEST $1" && return 0
+        kill -0 "$vm" 2>/dev/null || return 1
+        sleep 0.1
+    done
+    return 1
+}
+
+# The resident memory of the machine, in KiB.
+rss() {
+    sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$vm/status"
+}
+
+# What one end got is what the other end sent, and all of it.
+same() {
+    local a b
+    read -r -a a <<<"$(grep -o 'got .*' <<<"$1")"
+    read -r -a b <<<"$(grep -o 'got .*' <<<"$2")"
+    [[ ${a[1]} = 1048576 && ${b[1]} = 1048576 && ${a[2]} = "${b[4]}" && ${b[2]} = "${a[4]}" && ${a[2]} != "${b[2]}" ]]
+}
+
+kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || skip_all "no stock kernel: $(tail -n 1 "$work/why")"
+gcc -static -O1 -o "$work/stream" "$here/stream.c" 2>"$work/why" || skip_all "no static C program: $(tail -n 1 "$work/why")"
+"$top/guest-images/linux/mkinitramfs" "$work/initrd" --modules virtio_pci,virtio_balloon,vmw_vsock_virtio_transport --init "$here/guest.sh" \
+    --file "$work/stream:/bin/stream" || exit 1
+
+: >"$work/console"
+"$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd "$work/initrd" -append 'console=ttyS0 quiet' -m 256 -timeout 120 -nic none \
+    -serial "file:$work/console" -vsock "$work/v" -device virtio-balloon-pci </dev/null >"$work/err" 2>&1 &
+vm=$!
+timeout 60 "$work/stream" unix-listen "$work/v_77" 4 1048576 >"$work/host-listens" &
+said listening
+check socket-mode test "$(stat -c %a "$work/v")" = 600
+check host-to-nobody test "$(timeout 20 "$work/stream" unix-connect "$work/v" 4321)" = refused
+timeout 60 "$work/stream" unix-connect "$work/v" 1234 2 1048576 >"$work/host-connects"
+said elsewhere
+console=$(tr -d '\r' <"$work/console")
+check host-begins same "$(cat "$work/host-connects")" "$(grep '^TEST accepted' <<<"$console")"
+check guest-begins same "$(cat "$work/host-listens")" "$(grep '^TEST connected' <<<"$console")"
+check guest-to-nobody grep -q '^TEST nobody connect: Connection reset by peer' <<<"$console"
+check guest-elsewhere grep -q '^TEST elsewhere connect: ' <<<"$console"
+said full
+full=$(rss)
+said freed
+freed=$(rss)
+check memory-comes-back test $((full - freed)) -gt $((64 * 1024))
+said done
+wait "$vm"
+check status test $? = 0
+vm=
+check name-removed test ! -e "$work/v"
+((!failed)) || { echo "RSS: full ${full-} KiB, freed ${freed-} KiB"; tail -n 30 "$work/console" "$work/err"; cat "$work"/host-*; } | sed 's/^/    /'
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
