@@ -98,7 +98,7 @@ char *qmp_event(enum control_event event, bool guest, const char *word, uint64_t
 static const char *const type_names[] = {
     [QMP_STRING] = "string", [QMP_INT] = "integer", [QMP_BOOL] = "boolean", [QMP_ARRAY] = "array"};
 
-static bool has_type(const json_t *value, int type)
+static bool has_type(const json_t *value, enum qmp_type type)
 {
     switch (type) {
     case QMP_STRING:

@@ -14,9 +14,11 @@
 #include "err.h"
 #include "src/control/control.h"
 
+enum qmp_type { QMP_STRING, QMP_INT, QMP_BOOL, QMP_ARRAY };
+
 struct qmp_arg {
     const char *name; /* NULL ends the list */
-    enum { QMP_STRING, QMP_INT, QMP_BOOL, QMP_ARRAY } type;
+    enum qmp_type type;
     bool optional;
     const char *help;
 };
