@@ -64,14 +64,14 @@ start_loop() {
 
 start_loop -serial null -name rig -drive file=disk,format=raw,if=none,id=root -device virtio-blk-pci,drive=root -qmp unix:qmp,server=on,wait=off \
     >said 2>&1 </dev/null &
-await test -S qmp
+await ctl query-status
 check recorded-session ./client replay qmp "$here/qemu-7.2.session"
 wait $!
 check quit-status test $? = 0
 check socket-removed test ! -e qmp
 
 start_loop -serial null -qmp unix:qmp -monitor unix:monitor >said 2>&1 </dev/null &
-await test -S qmp
+await ctl query-status
 ./client events qmp >events &
 await grep -q READY events
 check reset-while-stopped eval 'ctl stop >ctl.out && ctl system_reset >ctl.out && await grep -q "^RESET host-qmp-system-reset" events && has paused ctl query-status && ctl cont >ctl.out'
@@ -105,7 +105,7 @@ kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>why) || {
 "$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd initrd.cpio -append 'console=ttyS0' -nic none -m 256 -timeout 120 \
     -serial file:com1 -qmp unix:qmp -result result >said 2>&1 </dev/null &
 machine=$!
-await test -S qmp
+await ctl query-status
 ./client events qmp >events &
 await grep -q READY events
 for seed in 1 2; do
