@@ -24,7 +24,7 @@ LDLIBS += $(shell pkg-config --libs --static $(PKGS) 2>/dev/null)
 STATIC ?= $(if $(SANITIZE),,-static-pie)
 
 INIT := $(B)/guest-images/init/init
-SRC := $(wildcard src/*.c src/run/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
+SRC := $(wildcard src/*.c src/run/*.c src/control/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o) $(B)/guest-images/init/image.o
 # Helper programs (include/helper.h), each with a library that is a shared one; their images are part of minivmm's read-only data.
 # usernet: libslirp. disasm: libzydis.
@@ -205,13 +205,14 @@ install: minivmm
 	install -D -m 755 minivmm $(DESTDIR)$(BINDIR)/minivmm
 	install -D -m 644 docs/minivmm.1 $(DESTDIR)$(MANDIR)/man1/minivmm.1
 	install -D -m 644 docs/minivmm-run.1 $(DESTDIR)$(MANDIR)/man1/minivmm-run.1
+	install -D -m 644 docs/minivmm-qmp.7 $(DESTDIR)$(MANDIR)/man7/minivmm-qmp.7
 	install -D -m 644 docs/completions/minivmm.bash $(DESTDIR)$(BASHDIR)/minivmm
 	install -D -m 644 docs/completions/_minivmm $(DESTDIR)$(ZSHDIR)/_minivmm
 	install -d $(DESTDIR)$(DOCDIR)
 	install -m 644 $(DOCS) LICENSE $(DESTDIR)$(DOCDIR)
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/minivmm $(DESTDIR)$(MANDIR)/man1/minivmm.1 $(DESTDIR)$(MANDIR)/man1/minivmm-run.1 $(DESTDIR)$(BASHDIR)/minivmm $(DESTDIR)$(ZSHDIR)/_minivmm
+	rm -f $(DESTDIR)$(BINDIR)/minivmm $(DESTDIR)$(MANDIR)/man1/minivmm.1 $(DESTDIR)$(MANDIR)/man1/minivmm-run.1 $(DESTDIR)$(MANDIR)/man7/minivmm-qmp.7 $(DESTDIR)$(BASHDIR)/minivmm $(DESTDIR)$(ZSHDIR)/_minivmm
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(DOCS)) LICENSE)
 	-rmdir $(DESTDIR)$(DOCDIR)
 

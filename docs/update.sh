@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Puts the tables of a built minivmm, options and exit statuses, between the markers in docs/minivmm.1, docs/minivmm-run.1, README.md and
+# Puts the tables of a built minivmm, options and exit statuses, between the markers in docs/minivmm.1, docs/minivmm-run.1, README.md, docs/minivmm-qmp.7 (commands) and
 # docs/exit-codes.md.
 # Usage: docs/update.sh [--check] BINARY       (--check changes nothing and fails when a file is out of date)
 set -euo pipefail
@@ -58,6 +58,7 @@ complete() {
 update docs/minivmm.1 option man
 update docs/minivmm.1 exit man
 update docs/minivmm-run.1 option man run
+update docs/minivmm-qmp.7 qmp man
 update docs/exit-codes.md exit markdown
 update README.md option markdown
 complete docs/completions/minivmm.bash bash

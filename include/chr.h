@@ -108,6 +108,17 @@ void chr_close(struct chr *chr); /* NULL is allowed */
  */
 struct chr *chr_fd_open(int in, int out, const struct chr_env *env, struct err *err);
 
+/*
+ * Ctrl-A c on a terminal gives the keys that follow to `key`, until it is typed again: CHR_MONITOR_ON, each byte, CHR_MONITOR_OFF. `always`, set
+ * before stdio is opened: all of standard input, whatever it is. NULL: nobody wants them. Event loop's thread, without the device lock.
+ */
+#define CHR_MONITOR_ON (-1)
+#define CHR_MONITOR_OFF (-2)
+void chr_stdio_monitor(void (*key)(void *self, int key), void *self, bool always);
+
+/* The monitor's words, to where stdio goes. As chr_write, but nothing tells when there is room for what did not fit. */
+void chr_stdio_say(const char *text, size_t len);
+
 /* The terminal on stdin got another size. The event loop's thread. */
 void chr_stdio_resized(void);
 

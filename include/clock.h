@@ -34,6 +34,8 @@ struct clock {
     uint64_t armings; /* timer_arm calls so far */
     /* host clock: host time that is guest time 0; stepped: the time itself; counted: time skipped */
     uint64_t base_ns;
+    bool held; /* host: time stands still at held_ns */
+    uint64_t held_ns;
     uint64_t wall_base_ns; /* stepped, counted: UTC at guest time 0 */
     unsigned shift;        /* counted */
     uint64_t (*count)(void *opaque); /* counted: units so far; NULL: none yet */
@@ -51,6 +53,11 @@ struct clock {
 /* Host monotonic time. `rearmed` is called whenever the earliest deadline changes. */
 void clock_init_host(struct clock *clock, void (*rearmed)(void *opaque, uint64_t deadline_ns),
                      void *opaque);
+
+/* Let a host clock stand still, and go on from there: no timer becomes due meanwhile, and none is late afterwards. The wall time goes on.
+ * Other clocks stand still by themselves when nothing counts or steps. Nobody reads the time during either call. */
+void clock_hold(struct clock *clock);
+void clock_release(struct clock *clock);
 
 /* Time that stands still until clock_step moves it; wall time starts at wall_ns. */
 void clock_init_stepped(struct clock *clock, uint64_t wall_ns);

@@ -23,6 +23,15 @@
 #define CONFIG_MAX_ACCELS 4
 
 #define CONFIG_MAX_PORTS 31
+#define CONFIG_MAX_CONTROLS 4
+
+enum control_kind { CONTROL_QMP, CONTROL_MONITOR };
+
+/* -qmp, -monitor: a UNIX socket that we listen on. */
+struct control_config {
+    enum control_kind kind;
+    const char *path;
+};
 
 enum virtio_bus { VIRTIO_BUS_PCI, VIRTIO_BUS_MMIO };
 
@@ -111,6 +120,9 @@ struct config {
     bool virtio_serial; /* there is such a device, perhaps without ports */
     unsigned max_ports; /* port numbers it has room for; 0: what is needed */
     enum virtio_bus ports_bus;
+    struct control_config controls[CONFIG_MAX_CONTROLS];
+    unsigned ncontrols;
+    bool monitor_stdio; /* the monitor has standard input to itself */
     bool debug_exit;
     uint16_t debug_exit_port, debug_exit_size;
     bool no_reboot;
@@ -151,5 +163,7 @@ int config_parse(struct config *cfg, int argc, char **argv, enum config_outcome 
                  struct err *err);
 /* For code that runs a machine: one more port, PORT_NR_ANY for the first free number. -EINVAL. */
 int config_add_port(struct config *cfg, const struct port_config *port, struct err *err);
+/* Does a port of the guest lead to standard input and output? */
+bool config_has_stdio(const struct config *cfg);
 void config_print(const struct config *cfg, FILE *out);
 void config_free(struct config *cfg);

@@ -41,6 +41,8 @@ struct msi_source {
     unsigned gsi; /* KVM: its route */
 };
 
+#define INTC_GSIS 24
+
 struct intc;
 
 struct intc_ops {
@@ -57,6 +59,8 @@ struct intc_ops {
 struct intc {
     const struct intc_ops *ops;
     uint64_t msis_sent;
+    uint64_t raised[INTC_GSIS]; /* rising edges of each line */
+    bool level[INTC_GSIS];
 };
 
 /* A line to an input of the controller. */

@@ -18,7 +18,7 @@ static uint64_t host_time_ns(clockid_t id)
 
 static uint64_t host_now_ns(const struct clock *clock)
 {
-    return host_time_ns(CLOCK_MONOTONIC) - clock->base_ns;
+    return clock->held ? clock->held_ns : host_time_ns(CLOCK_MONOTONIC) - clock->base_ns;
 }
 
 static uint64_t host_wall_ns(const struct clock *clock)
@@ -29,10 +29,28 @@ static uint64_t host_wall_ns(const struct clock *clock)
 
 static void host_rearm(struct clock *clock)
 {
-    clock->rearmed(clock->opaque, clock_next_deadline_ns(clock));
+    clock->rearmed(clock->opaque, clock->held ? CLOCK_NEVER : clock_next_deadline_ns(clock));
 }
 
 static const struct clock_ops host_ops = {host_now_ns, host_wall_ns, host_rearm};
+
+void clock_hold(struct clock *clock)
+{
+    if (clock->ops != &host_ops || clock->held)
+        return;
+    clock->held_ns = host_now_ns(clock);
+    clock->held = true;
+    host_rearm(clock);
+}
+
+void clock_release(struct clock *clock)
+{
+    if (!clock->held)
+        return;
+    clock->base_ns = host_time_ns(CLOCK_MONOTONIC) - clock->held_ns;
+    clock->held = false;
+    host_rearm(clock);
+}
 
 void clock_init_host(struct clock *clock, void (*rearmed)(void *opaque, uint64_t deadline_ns),
                      void *opaque)

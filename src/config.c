@@ -26,13 +26,14 @@ static int print_option_table(void *target, const char *value, struct err *err);
 static int print_exit_table(void *target, const char *value, struct err *err);
 static int print_completion(void *target, const char *value, struct err *err);
 
-enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_NET, GROUP_CONSOLE, GROUP_RUN, GROUP_TELL };
+enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_NET, GROUP_CONSOLE, GROUP_CONTROL, GROUP_RUN, GROUP_TELL };
 static const char *const groups[] = {
     [GROUP_BOOT] = "What to boot",
     [GROUP_MACHINE] = "Machine",
     [GROUP_DISKS] = "Disks and devices",
     [GROUP_NET] = "Network",
     [GROUP_CONSOLE] = "Console",
+    [GROUP_CONTROL] = "Control",
     [GROUP_RUN] = "Running",
     [GROUP_TELL] = "Looking inside, and help",
     NULL,
@@ -155,6 +156,15 @@ static const struct opt_row rows[] = {
     {.name = "nographic", .group = GROUP_CONSOLE, .kind = OPT_ACCEPTED,
      .help = "Accepted and always so: there is no display."},
 
+    {.name = "qmp", .metavar = "unix:PATH|none", .group = GROUP_CONTROL, .kind = OPT_CALL, .parse = config_add_qmp,
+     .keys = qmp_keys,
+     .help = "Listen on a UNIX socket for programs that look into the machine and steer it, in QEMU's protocol: "
+             "minivmm-qmp(7); may be repeated. From a shell: minivmm ctl PATH COMMAND [KEY=VALUE]..."},
+    {.name = "monitor", .metavar = "stdio|unix:PATH|none", .group = GROUP_CONTROL, .kind = OPT_CALL,
+     .parse = config_add_monitor, .keys = monitor_keys,
+     .help = "The same for people: help lists its commands. Where the guest's console is on the terminal, Ctrl-A c "
+             "switches to it and back without this option."},
+
     {.name = "no-reboot", .group = GROUP_RUN, .kind = OPT_FLAG, .offset = FIELD(no_reboot),
      .help = "End when the guest resets the machine, instead of starting it again."},
     {.name = "action", .metavar = "EVENT=ACTION[,EVENT=ACTION]...", .group = GROUP_RUN,
@@ -193,6 +203,7 @@ static const struct opt_row rows[] = {
     {.name = "exit-table", .metavar = "man|markdown", .kind = OPT_CALL, .parse = print_exit_table},
     {.name = "option-table", .metavar = "man|markdown", .kind = OPT_CALL,
      .parse = print_option_table},
+    {.name = "qmp-table", .metavar = "man", .kind = OPT_CALL, .parse = config_print_qmp_table},
     {0},
 };
 static const struct opt_table table = {.groups = groups, .rows = rows};
@@ -202,6 +213,7 @@ static int print_help(void *target, const char *value, struct err *err)
     (void)target, (void)value, (void)err;
     printf("Usage: minivmm -kernel FILE [OPTION]...\n"
            "       minivmm probe [--json]\n"
+           "       minivmm ctl PATH COMMAND [KEY=VALUE]...\n"
            "Boots a kernel in a virtual machine, with its console on this terminal.\n\n");
     opt_print_help(&table, stdout);
     return OPT_STOP;
@@ -239,7 +251,7 @@ static int set_initrd(void *target, const char *value, struct err *err)
 }
 
 /* What may stand in place of the first option. */
-static const char *const verbs[] = {"probe", "run", "shell", NULL};
+static const char *const verbs[] = {"probe", "run", "shell", "ctl", NULL};
 
 static int print_completion(void *target, const char *value, struct err *err)
 {

@@ -406,6 +406,11 @@ static unsigned count_stdio(const struct config *cfg)
     return n;
 }
 
+bool config_has_stdio(const struct config *cfg)
+{
+    return count_stdio(cfg) > 0;
+}
+
 int config_resolve_console(struct cmdline *cl, struct err *err)
 {
     struct config *cfg = &cl->cfg;
@@ -423,6 +428,9 @@ int config_resolve_console(struct cmdline *cl, struct err *err)
     if (rc)
         return rc;
     unsigned stdio = count_stdio(cfg);
+    if (stdio && cfg->monitor_stdio)
+        return err_set(err, EINVAL, "-monitor stdio: a port has stdio already, where Ctrl-A c is the monitor");
+    stdio += cfg->monitor_stdio;
     if (stdio > 1)
         return err_set(err, EINVAL, "two ports cannot both have stdio");
     if (!cl->nserials)

@@ -118,6 +118,12 @@ extern const struct opt_keys *const vsock_keys[];
 int config_set_vsock(void *target, const char *value, struct err *err);
 int config_refuse_vhost_vsock(struct cmdline *cl, const char *words, struct err *err);
 
+/* config_control.c: -qmp, -monitor */
+extern const struct opt_keys *const qmp_keys[], *const monitor_keys[];
+int config_add_qmp(void *target, const char *value, struct err *err);
+int config_add_monitor(void *target, const char *value, struct err *err);
+int config_print_qmp_table(void *target, const char *value, struct err *err); /* for docs/update.sh */
+
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm, -cpu */
 extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],
     *const machine_keys[];

@@ -73,6 +73,18 @@ static void print_ports(const struct config *cfg, FILE *out)
         print_port(&cfg->ports[i], out);
 }
 
+static void print_controls(const struct config *cfg, FILE *out)
+{
+    static const char *const words[] = {[CONTROL_QMP] = "qmp", [CONTROL_MONITOR] = "monitor"};
+    print_flag("monitor-stdio", cfg->monitor_stdio, out);
+    fprintf(out, "controls = %u\n", cfg->ncontrols);
+    for (unsigned i = 0; i < cfg->ncontrols; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "control%u.%s", i, words[cfg->controls[i].kind]);
+        print_text(key, cfg->controls[i].path, out);
+    }
+}
+
 static void print_share(const struct share_config *s, unsigned n, FILE *out)
 {
     char key[32];
@@ -195,6 +207,7 @@ void config_print(const struct config *cfg, FILE *out)
     print_text("com1", cfg->serials[0], out);
     print_text("com2", cfg->serials[1], out);
     print_ports(cfg, out);
+    print_controls(cfg, out);
     if (cfg->rng && cfg->rng_seeded)
         fprintf(out, "rng = %s, seed %llu\n", config_buses[cfg->rng_bus].name,
                 (unsigned long long)cfg->rng_seed);

@@ -6,6 +6,10 @@
 static void set_gsi(void *opaque, unsigned gsi, bool level)
 {
     struct intc *intc = opaque;
+    if (gsi < INTC_GSIS) {
+        intc->raised[gsi] += level && !intc->level[gsi];
+        intc->level[gsi] = level;
+    }
     intc->ops->gsi_set(intc, gsi, level);
 }
 

@@ -20,6 +20,7 @@
 #include "devices/chr/tty.h"
 #include "layout.h"
 #include "log.h"
+#include "src/control/control.h"
 #include "util.h"
 
 static int create_vcpus(struct vm *vm, struct err *err)
@@ -105,6 +106,7 @@ int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
     pthread_cond_init(&vm->gate_opened, NULL);
     pthread_cond_init(&vm->all_parked, NULL);
     event_queue_init(&vm->events, on_posted, vm);
+    vm_power_init(vm);
     bus_init(&vm->pio, "pio", 0x10000);
     bus_init(&vm->mmio, "mmio", 0);
 
@@ -123,6 +125,8 @@ int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
         rc = machine_create(vm, err);
     if (!rc)
         rc = create_vcpus(vm, err);
+    if (!rc)
+        rc = control_open(vm, &vm->control, err);
     return rc;
 }
 
@@ -172,12 +176,13 @@ static int write_pidfile(struct vm *vm, struct err *err)
 static void serve_once(struct vm *vm)
 {
     evloop_run_once(&vm->loop, -1);
-    if (vm->cfg->icount)
-        return;
-    pthread_mutex_lock(&vm->lock);
-    event_queue_run(&vm->events);
-    clock_fire_due(&vm->clock);
-    pthread_mutex_unlock(&vm->lock);
+    if (!vm->cfg->icount) {
+        pthread_mutex_lock(&vm->lock);
+        event_queue_run(&vm->events);
+        clock_fire_due(&vm->clock);
+        pthread_mutex_unlock(&vm->lock);
+    }
+    control_deliver(vm->control);
 }
 
 /* Serve until a stop that is not answered by a restart. */
@@ -194,8 +199,10 @@ static int serve(struct vm *vm, struct err *err)
         int rc = restart(vm, err);
         if (rc)
             return rc;
-        if (atomic_compare_exchange_strong(&vm->stop, &stop, 0))
+        control_tell(vm->control, CONTROL_RESET, stop >> 8 == STOP_BY_MACHINE, NULL);
+        if (atomic_compare_exchange_strong(&vm->stop, &stop, 0) && !vm->paused)
             vcpus_release(vm);
+        control_deliver(vm->control);
     }
 }
 
@@ -238,6 +245,7 @@ int vm_run(struct vm *vm, struct err *err)
     vcpus_release(vm);
     rc = serve(vm, err);
     vcpus_end(vm);
+    control_tell_end(vm->control, atomic_load(&vm->stop));
     tty_restore();
     report_exits(vm);
     report_icount(vm);
@@ -253,6 +261,8 @@ int vm_run(struct vm *vm, struct err *err)
 void vm_destroy(struct vm *vm)
 {
     vcpus_end(vm);
+    control_close(vm->control);
+    vm->control = NULL;
     pthread_mutex_lock(&vm->lock);
     machine_destroy(vm);
     pthread_mutex_unlock(&vm->lock);

@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "src/ctl_command.h"
 #include "src/fatal.h"
 #include "src/probe_command.h"
 #include "src/result.h"
@@ -88,6 +89,8 @@ int main(int argc, char **argv)
         return complain(&err, EXIT_HOST_ERROR);
     if (argc > 1 && !strcmp(argv[1], "probe"))
         return close_output(probe_command(argc - 1, argv + 1));
+    if (argc > 1 && !strcmp(argv[1], "ctl"))
+        return close_output(ctl_command(argc - 1, argv + 1));
     if (argc > 1 && (!strcmp(argv[1], "run") || !strcmp(argv[1], "shell")))
         return close_output(run_command(argc - 1, argv + 1));
     int status = config_parse(&cfg, argc, argv, &outcome, &err);

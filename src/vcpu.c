@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "src/vm.h"
 
@@ -19,6 +20,7 @@ static void *vcpu_main(void *arg)
 
     snprintf(name, sizeof name, "vcpu%u", v->id);
     prctl(PR_SET_NAME, name);
+    atomic_store(&t->tid, gettid());
     fatal_use_stack(t->fatal_stack, &before);
     while (!atomic_load(&vm->hold) || gate_pass(vm)) {
         v->accel->ops->run(v, &exit);

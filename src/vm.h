@@ -32,6 +32,7 @@ struct vsock;
 
 struct vcpu_thread {
     pthread_t thread;
+    atomic_int tid; /* 0: not started */
     struct vm *vm;
     struct vcpu *vcpu;
     char fatal_stack[FATAL_STACK_BYTES];
@@ -86,6 +87,9 @@ struct vm {
     atomic_bool leaving; /* ... and end */
 
     atomic_uint stop; /* 0 while running; else cause | code << 8; see vm_claim_stop */
+    bool paused;        /* pause.c; the event loop's thread */
+    struct event power; /* somebody pressed the power button */
+    struct control *control; /* src/control/; NULL: nobody asked for it */
     bool pidfile_made;
     /* Device lock held. */
     unsigned restarts, panics, watchdogs;
@@ -115,6 +119,9 @@ struct stop_sink vm_stop_sink(struct vm *vm);
 
 bool stop_is_restart(const struct vm *vm, unsigned stop);
 
+/* Codes of STOP_RESET and STOP_QUIT: who wanted it. */
+enum { STOP_BY_MACHINE, STOP_BY_CONTROL };
+
 static inline enum stop_cause stop_cause_of(unsigned stop)
 {
     return stop & 0xff;
@@ -129,6 +136,19 @@ void vcpus_hold(struct vm *vm); /* ask all to come to the gate; any thread; does
 void vcpus_wait_held(struct vm *vm); /* wait until all are there; not on a vCPU thread */
 void vcpus_release(struct vm *vm);
 void gate_open_to_leave(struct vm *vm);
+
+/*
+ * pause.c, on the event loop's thread: stop all vCPUs where they are, and let them go on. False: nothing changed. While they are stopped guest
+ * time stands still, but for engines that run guest code natively, whose time is the host's.
+ */
+bool vm_pause(struct vm *vm);
+bool vm_resume(struct vm *vm);
+/* Hold the vCPUs for a look at their state; vm_look_end lets them go on unless the machine is paused. Short: the guest waits. */
+void vm_look_begin(struct vm *vm);
+void vm_look_end(struct vm *vm);
+void vm_power_init(struct vm *vm);
+/* Any thread. */
+void vm_press_power(struct vm *vm);
 
 /* vcpu.c: the threads. Created at the gate (paused). */
 int vcpus_start(struct vm *vm, struct err *err);

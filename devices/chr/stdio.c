@@ -30,12 +30,40 @@ struct chr_stdio {
 };
 
 static struct chr_stdio *in_use; /* there is one stdin */
+static struct {
+    void (*key)(void *self, int key);
+    void *self;
+    bool always, on;
+} monitor;
+
+void chr_stdio_monitor(void (*key)(void *self, int key), void *self, bool always)
+{
+    monitor.key = key;
+    monitor.self = self;
+    monitor.always = always;
+    monitor.on = always && key;
+}
+
+void chr_stdio_say(const char *text, size_t len)
+{
+    if (in_use)
+        fd_out_write(&in_use->out, (const uint8_t *)text, len);
+}
+
+static void switch_monitor(void)
+{
+    if (!monitor.key || monitor.always)
+        return;
+    monitor.on = !monitor.on;
+    monitor.key(monitor.self, monitor.on ? CHR_MONITOR_ON : CHR_MONITOR_OFF);
+}
 
 static void print_help(void)
 {
     fputs("\n"
           "Ctrl-A h       this help\n"
           "Ctrl-A x       quit\n"
+          "Ctrl-A c       the monitor, and back\n"
           "Ctrl-A b       send a break\n"
           "Ctrl-A a       send Ctrl-A (Ctrl-A Ctrl-A does the same)\n",
           stderr);
@@ -51,6 +79,9 @@ static int run_command(struct chr_stdio *s, uint8_t key)
     case '?':
         print_help();
         return FD_IN_NOTHING;
+    case 'c':
+        switch_monitor();
+        return FD_IN_NOTHING;
     case 'b':
         return FD_IN_BREAK;
     case 'a':
@@ -61,15 +92,24 @@ static int run_command(struct chr_stdio *s, uint8_t key)
     }
 }
 
+/* What is for the monitor is not for the guest. */
+static int pass(int byte)
+{
+    if (!monitor.on || byte < 0 || byte == FD_IN_BREAK)
+        return byte;
+    monitor.key(monitor.self, byte);
+    return FD_IN_NOTHING;
+}
+
 static int filter_key(void *self, uint8_t byte)
 {
     struct chr_stdio *s = self;
     if (s->escaped) {
         s->escaped = false;
-        return run_command(s, byte);
+        return pass(run_command(s, byte));
     }
-    if (byte != ESCAPE)
-        return byte;
+    if (byte != ESCAPE || !isatty(STDIN_FILENO))
+        return pass(byte);
     s->escaped = true;
     return FD_IN_NOTHING;
 }
@@ -164,6 +204,9 @@ static int init_ends(struct chr_stdio *s, const struct chr_env *env, struct err 
         .self = s,
         .retry = true,
     };
+    bool keys = isatty(STDIN_FILENO);
+    if (!keys)
+        terminal = (struct fd_in_hooks){.filter = filter_key, .self = s};
     struct fd_handle in, out;
     int rc = share_both(&in, &out, err);
     if (rc)
@@ -171,7 +214,7 @@ static int init_ends(struct chr_stdio *s, const struct chr_env *env, struct err 
     rc = fd_out_init(&s->out, &out, env, &s->chr, "serial output to stdout", err);
     struct err second = {0};
     int rc2 = fd_in_init(&s->in, &in, env, &s->chr, "serial input from stdin",
-                         isatty(STDIN_FILENO) ? &terminal : NULL, rc ? &second : err);
+                         keys || monitor.on ? &terminal : NULL, rc ? &second : err);
     if (!rc && !rc2)
         return 0;
     fd_in_fini(&s->in);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # bash completion for minivmm. Made by docs/update.sh from the option table.
-_minivmm_options='-kernel -initrd -modules -append -kernel-unpack -m -smp -accel -icount -enable-kvm -cpu -machine -disk -drive -device -snapshot -share -vsock -nic -netdev -serial -console -chardev -nographic -no-reboot -action -watchdog-action -timeout -result -junit -pidfile -name -d -D -n -h -version'
-_minivmm_verbs='probe run shell'
+_minivmm_options='-kernel -initrd -modules -append -kernel-unpack -m -smp -accel -icount -enable-kvm -cpu -machine -disk -drive -device -snapshot -share -vsock -nic -netdev -serial -console -chardev -nographic -qmp -monitor -no-reboot -action -watchdog-action -timeout -result -junit -pidfile -name -d -D -n -h -version'
+_minivmm_verbs='probe run shell ctl'
 # What may stand for a value: by option; by "option," its keys; by "option,key" their values.
 declare -gA _minivmm_data=(
   ['kernel']='<file>'
@@ -97,6 +97,12 @@ declare -gA _minivmm_data=(
   ['chardev:fd,']='id= in= out='
   ['chardev:socket,']='id= path= server wait'
   ['chardev:socket,path']='<file>'
+  ['qmp']='<file>'
+  ['qmp,']='server wait'
+  ['qmp,path']='<file>'
+  ['monitor']='<file>'
+  ['monitor,']='server wait'
+  ['monitor,path']='<file>'
   ['action']=''
   ['action,']='reboot= shutdown= panic= watchdog='
   ['action,reboot']='reset shutdown'

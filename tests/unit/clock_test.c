@@ -233,6 +233,40 @@ static void post_again(void *self)
     event_post(self);
 }
 
+static uint64_t told_ns;
+
+static void note_deadline(void *opaque, uint64_t deadline_ns)
+{
+    (void)opaque;
+    told_ns = deadline_ns;
+}
+
+START_TEST(clock_held_stands_still_and_goes_on_from_there)
+{
+    struct clock host;
+    struct timer timer;
+    const struct timespec pause = {.tv_nsec = 5000000};
+    clock_init_host(&host, note_deadline, NULL);
+    timer_init(&timer, &host, on_fire, NULL);
+    clock_hold(&host);
+    uint64_t then = clock_now_ns(&host), base = host.base_ns;
+    timer_arm(&timer, then + 1000);
+    ck_assert(told_ns == CLOCK_NEVER);
+    nanosleep(&pause, NULL);
+    ck_assert_uint_eq(clock_now_ns(&host), then);
+    clock_fire_due(&host);
+    ck_assert(timer.armed);
+    clock_hold(&host); /* again changes nothing */
+    clock_release(&host);
+    ck_assert_uint_eq(told_ns, then + 1000);
+    ck_assert_uint_ge(host.base_ns - base, 5000000);
+    ck_assert_uint_ge(clock_now_ns(&host), then);
+    clock_release(&host);
+    ck_assert_uint_ge(host.base_ns - base, 5000000);
+    timer_cancel(&timer);
+}
+END_TEST
+
 START_TEST(event_posted_twice_fires_once)
 {
     struct event ev;
@@ -322,6 +356,7 @@ int main(void)
     tcase_add_test(t, clock_counted_time_is_the_count_shifted);
     tcase_add_test(t, clock_counted_deadline_is_the_first_count_not_before_it);
     tcase_add_test(t, clock_counted_skips_to_the_earliest_deadline);
+    tcase_add_test(t, clock_held_stands_still_and_goes_on_from_there);
     tcase_add_test(t, event_posted_twice_fires_once);
     tcase_add_test(t, event_that_posts_itself_waits_for_the_next_run);
     tcase_add_test(t, event_cancel_of_the_last_keeps_the_queue_whole);

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//
+// Commands of the human monitor: see monitor.h.
+#include "src/control/monitor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "opt.h"
+#include "src/vm.h"
+
+static void do_stop(struct vm *vm, FILE *out)
+{
+    if (!vm_pause(vm))
+        fputs("stopped already\n", out);
+}
+
+static void do_cont(struct vm *vm, FILE *out)
+{
+    if (!vm_resume(vm))
+        fputs("running already\n", out);
+}
+
+static void do_powerdown(struct vm *vm, FILE *out)
+{
+    (void)out;
+    vm_press_power(vm);
+}
+
+static void do_reset(struct vm *vm, FILE *out)
+{
+    (void)out;
+    vm_request_stop(vm, STOP_RESET, STOP_BY_CONTROL);
+}
+
+static void do_quit(struct vm *vm, FILE *out)
+{
+    (void)out;
+    vm_request_stop(vm, STOP_QUIT, 0);
+}
+
+static void do_help(struct vm *vm, FILE *out);
+
+static const struct command {
+    const char *name, *help;
+    void (*run)(struct vm *vm, FILE *out);
+} commands[] = {
+    {"stop", "stop all CPUs where they are", do_stop},
+    {"cont", "let them go on", do_cont},
+    {"system_powerdown", "press the power button", do_powerdown},
+    {"system_reset", "reset the machine", do_reset},
+    {"quit", "end it at once", do_quit},
+    {"help", "this list", do_help},
+    {NULL, NULL, NULL},
+};
+
+static void list_infos(FILE *out)
+{
+    for (const struct monitor_info *i = monitor_infos; i->name; i++)
+        fprintf(out, "info %-16s %s\n", i->name, i->help);
+}
+
+static void do_help(struct vm *vm, FILE *out)
+{
+    (void)vm;
+    for (const struct command *c = commands; c->name; c++)
+        fprintf(out, "%-21s %s\n", c->name, c->help);
+    list_infos(out);
+}
+
+void monitor_print_man(FILE *out)
+{
+    for (const struct command *c = commands; c->name; c++)
+        fprintf(out, ".TP\n.B %s\n%s\n", c->name, c->help);
+    for (const struct monitor_info *i = monitor_infos; i->name; i++)
+        fprintf(out, ".TP\n.B info %s\n%s\n", i->name, i->help);
+}
+
+static void run_info(struct vm *vm, const char *what, FILE *out)
+{
+    for (const struct monitor_info *i = monitor_infos; what && i->name; i++) {
+        if (!strcmp(i->name, what)) {
+            i->print(vm, out);
+            return;
+        }
+    }
+    if (what)
+        fprintf(out, "info: nothing is called '%s'; there are\n", OPT_QUOTE(what));
+    list_infos(out);
+}
+
+static void run_words(struct vm *vm, char *line, FILE *out)
+{
+    char *rest = NULL;
+    const char *word = strtok_r(line, " \t", &rest);
+    const char *second = word ? strtok_r(NULL, " \t", &rest) : NULL;
+    if (!word)
+        return;
+    if (!strcmp(word, "info")) {
+        run_info(vm, second, out);
+        return;
+    }
+    for (const struct command *c = commands; c->name; c++) {
+        if (strcmp(c->name, word))
+            continue;
+        if (second)
+            fprintf(out, "%s takes no argument\n", c->name);
+        else
+            c->run(vm, out);
+        return;
+    }
+    fprintf(out, "there is no command '%s'; help lists them\n", OPT_QUOTE(word));
+}
+
+char *monitor_run(struct vm *vm, const char *line)
+{
+    char *text = NULL, *copy = strdup(line);
+    size_t len = 0;
+    FILE *out = copy ? open_memstream(&text, &len) : NULL;
+    if (out) {
+        run_words(vm, copy, out);
+        fclose(out);
+    }
+    free(copy);
+    if (text && len > MONITOR_TEXT)
+        strcpy(text + MONITOR_TEXT - 8, "\n[...]\n");
+    return text;
+}

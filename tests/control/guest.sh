@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# /init of the guest that is steered from outside: it tells of life, and turns itself off when the power button's event comes.
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+while read -r module; do
+    insmod "$module" || echo "TEST fail insmod $module"
+done </lib/minivmm/modules
+for dir in /sys/class/input/event*; do
+    grep -q 'Power Button' "$dir/device/name" && button=/dev/input/${dir##*/}
+done
+echo "TEST ready $button"
+head -c 24 "$button" >/dev/null
+echo "TEST button"
+poweroff -f
