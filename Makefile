@@ -24,7 +24,7 @@ LDLIBS += $(shell pkg-config --libs --static $(PKGS) 2>/dev/null)
 STATIC ?= $(if $(SANITIZE),,-static-pie)
 
 INIT := $(B)/guest-images/init/init
-SRC := $(wildcard src/*.c src/run/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
+SRC := $(wildcard src/*.c src/gdb/*.c src/run/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o) $(B)/guest-images/init/image.o
 # The network helper: a program of its own with libslirp, a shared library; its image is part of minivmm's read-only data.
 USERNET_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard devices/net/usernet/*.c)) \

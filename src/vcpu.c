@@ -20,7 +20,7 @@ static void *vcpu_main(void *arg)
     snprintf(name, sizeof name, "vcpu%u", v->id);
     prctl(PR_SET_NAME, name);
     fatal_use_stack(t->fatal_stack, &before);
-    while (!atomic_load(&vm->hold) || gate_pass(vm)) {
+    while ((!atomic_load(&vm->hold) && !vcpu_stays(v)) || gate_pass(vm, v)) {
         v->accel->ops->run(v, &exit);
         v->exits[exit.kind]++;
         exit_handle(vm, v, &exit);
