@@ -202,17 +202,24 @@ static const struct command *find_command(const char *body)
     return NULL;
 }
 
-static void send_packet(struct stub *s)
+void stub_begin(struct stub *s)
+{
+    packet_begin(&s->out);
+    s->sent = false;
+}
+
+void stub_send(struct stub *s)
 {
     packet_end(&s->out);
+    s->sent = true;
     s->host->send(s->opaque, s->out.bytes, s->out.len);
 }
 
 static void say(struct stub *s, const char *text)
 {
-    packet_begin(&s->out);
+    stub_begin(s);
     packet_text(&s->out, text);
-    send_packet(s);
+    stub_send(s);
 }
 
 /* The first thing a client says stops the machine. */
@@ -233,11 +240,11 @@ static void run_command(struct stub *s, const char *body, size_t len)
         say(s, "vCont;c;C;s;S");
         return;
     }
-    packet_begin(&s->out);
+    stub_begin(s);
     if (c)
         c->run(s, body + strlen(c->name), len - strlen(c->name));
     if (!c || !c->silent)
-        send_packet(s);
+        stub_send(s);
     if (!s->attached)
         s->host->leave(s->opaque);
 }
@@ -278,7 +285,7 @@ void stub_feed(struct stub *s, const uint8_t *bytes, size_t len)
                 s->host->send(s->opaque, "-", 1);
             break;
         case PACKET_NAK:
-            if (!s->no_ack && s->out.len)
+            if (!s->no_ack && s->sent)
                 s->host->send(s->opaque, s->out.bytes, s->out.len);
             break;
         case PACKET_INTERRUPT:

@@ -23,6 +23,7 @@ struct stub {
     struct debug_plan plan;
     struct packet_in in;
     struct packet_out out;
+    bool sent;            /* `out` is a whole packet, for a client that wants it again */
     char stop[96];        /* the last stop reply */
     unsigned thread;      /* vCPU that registers and memory are asked of */
     int step_thread;      /* of the old `s` and `c`; -1: all */
@@ -48,6 +49,8 @@ void stub_ended(struct stub *s, unsigned status);
 /* Each answers one packet: fills s->out between packet_begin and packet_end. */
 typedef void stub_command(struct stub *s, const char *args, size_t len);
 
+void stub_begin(struct stub *s);
+void stub_send(struct stub *s);
 void stub_ok(struct stub *s);
 void stub_error(struct stub *s, unsigned number);
 bool stub_state(struct stub *s, unsigned vcpu, struct cpu_state *cpu);

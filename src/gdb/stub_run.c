@@ -15,8 +15,7 @@ static void go(struct stub *s)
     stub_locate_points(s);
     if (wanted && s->accel->ops->set_debug(s->accel, &s->plan, &err)) {
         stub_error(s, 28);
-        packet_end(&s->out);
-        s->host->send(s->opaque, s->out.bytes, s->out.len);
+        stub_send(s);
         return;
     }
     s->running = true;
@@ -108,6 +107,5 @@ void stub_vcont(struct stub *s, const char *args, size_t len)
     }
     set_all(s, DEBUG_GO);
     stub_error(s, 22);
-    packet_end(&s->out);
-    s->host->send(s->opaque, s->out.bytes, s->out.len);
+    stub_send(s);
 }

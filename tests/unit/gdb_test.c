@@ -43,7 +43,7 @@ END_TEST
 START_TEST(packet_unescapes_and_begins_anew_at_dollar)
 {
     in = (struct packet_in){0};
-    ck_assert_int_eq(feed("$lost$a}\x03z#1b"), PACKET_READY);
+    ck_assert_int_eq(feed("$lost$a}\x03z#5b"), PACKET_READY);
     ck_assert_uint_eq(in.len, 3);
     ck_assert_mem_eq(in.body, "a#z", 3);
     ck_assert_int_eq(feed("$a}#de"), PACKET_BAD); /* nothing behind the escape */
@@ -468,7 +468,7 @@ START_TEST(stub_registers_and_memory_are_written)
     ck_assert_str_eq(ask("Qqemu.PhyMemMode:1"), "OK");
     ck_assert_str_eq(ask("qqemu.PhyMemMode"), "1");
     ck_assert_str_eq(ask("m25ffe,2"), "6162");
-    ck_assert_str_eq(ask("qRcmd,70687973206f6666"), "616464726573736573206172652006c696e6561720a" + 0 == NULL ? "" : ask("qRcmd,70687973206f6666"));
+    ask("qRcmd,70687973206f6666"); /* phys off */
     ck_assert_str_eq(ask("qqemu.PhyMemMode"), "0");
 }
 END_TEST
@@ -534,7 +534,7 @@ START_TEST(stub_interrupt_stops_only_what_runs)
     say("c");
     nsaid = 0;
     stub_feed(&stub, (const uint8_t *)"\x03", 1);
-    ck_assert_str_eq(said, "$T02thread:1;#a8");
+    ck_assert_str_eq(said, "$T02thread:1;#d4");
     say("c");
     nsaid = 0;
     stub_ended(&stub, 33);
