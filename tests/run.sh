@@ -99,6 +99,7 @@ suite everyday tests/everyday/run.sh ./minivmm
 suite boot tests/boot/run.sh ./minivmm
 suite console tests/console/run.sh ./minivmm
 suite devices tests/devices/run.sh ./minivmm
+suite gdb tests/gdb/run.sh ./minivmm
 suite fs tests/fs/run.sh ./minivmm
 
 wait
