@@ -31,12 +31,44 @@ enum accel_cap {
     ACCEL_CAP_COUNTS = 1 << 7,    /* counts instructions: can be what guest time goes by */
 };
 
+/* What a debugger (src/gdb/) wants to be told of. */
+#define DEBUG_POINTS_MAX 64
+
+enum debug_kind {
+    DEBUG_BREAK,      /* an instruction is about to run; the engine may write a breakpoint into guest memory for it */
+    DEBUG_BREAK_HARD, /* the same without touching memory */
+    DEBUG_WRITE,      /* data was accessed; told after the instruction */
+    DEBUG_READ,
+    DEBUG_ACCESS,
+};
+
+struct debug_point {
+    enum debug_kind kind;
+    uint64_t address; /* linear */
+    uint64_t len;     /* bytes of data, at least 1 */
+    bool mapped;      /* DEBUG_BREAK: the address is at gpa now */
+    gpa_t gpa;
+};
+
+struct debug_plan {
+    struct debug_point points[DEBUG_POINTS_MAX];
+    unsigned npoints;
+};
+
+/* What a vCPU does while a plan is set: runs; executes one instruction, without interrupts, then tells; does not run. */
+enum debug_run { DEBUG_GO, DEBUG_STEP, DEBUG_STAY };
+
+struct accel;
+struct cpu_choice;
+struct vcpu;
+
 enum exit_kind {
     EXIT_PIO,
     EXIT_MMIO,
     EXIT_SHUTDOWN, /* triple fault; register state may be undefined */
     EXIT_INTR,     /* kicked, or a signal: look at pending requests and run again */
     EXIT_FAIL,     /* the engine cannot go on; `fail` says why */
+    EXIT_DEBUG,   /* what a debugger waits for happened: `debug` */
     EXIT_STEP,     /* of step() alone: `step` says what it did */
     EXIT_KINDS,
 };
@@ -63,14 +95,16 @@ struct vm_exit {
             char why[256]; /* one line: reason and hardware code */
         } fail;
         struct {
+            struct vcpu *vcpu; /* need not be the one that run() was called for */
+            bool stepped;      /* else `point` was hit */
+            struct debug_point point;
+        } debug;
+        struct {
             enum step_did { STEP_INSN, STEP_FAULT, STEP_EVENT } did;
         } step; /* an instruction; one that raised an exception, now delivered; an interrupt or the like was taken */
     };
 };
 
-struct accel;
-struct cpu_choice;
-struct vcpu;
 
 /* What the lockstep runner (src/accel/lockstep/) wants from an engine under it. */
 struct accel_watch {
@@ -122,6 +156,12 @@ struct accel_ops {
     int (*get_state)(struct vcpu *v, struct cpu_state *out, struct err *err);
     int (*set_state)(struct vcpu *v, const struct cpu_state *in, struct err *err);
     /*
+     * From now on tell of this plan's points, and of vCPUs whose debug_run is DEBUG_STEP; NULL: of nothing. All vCPUs are stopped. The
+     * plan stays the caller's and as it is until the next call. Without a plan, debugging costs nothing. -errno: the plan is more than the engine
+     * can do; no plan is set then. NULL: cannot be debugged.
+     */
+    int (*set_debug)(struct accel *a, const struct debug_plan *plan, struct err *err);
+    /*
      * Lockstep only, else NULL. step: one instruction, then EXIT_STEP. With `until`, as many as it takes to come to that place: for
      * instructions that a debug trap after them would change or that are several by the engine's count.
      * cpuid: what vCPUs answer. cpuid_limit: take from regs what vCPUs of this engine cannot do.
@@ -154,6 +194,7 @@ struct accel {
     struct intc *intc;              /* set by vm_init of engines with IRQCHIP */
     struct switchboard switchboard; /* set by vm_init of engines with DOORBELLS */
     const struct lockstep_config *lockstep; /* for engine lockstep */
+    const struct debug_plan *debug;         /* set by set_debug */
     const struct accel_watch *watch;        /* for the engines under it, else NULL */
     void *priv;
 };
@@ -164,6 +205,7 @@ struct accel {
 struct vcpu {
     unsigned id; /* also its APIC id */
     struct accel *accel;
+    enum debug_run debug_run; /* written while all vCPUs are stopped, before set_debug */
     uint64_t exits[EXIT_KINDS];
     const char *story; /* set by engines before EXIT_FAIL: lines for standard error in place of the registers; or NULL */
     void *priv;

@@ -10,6 +10,7 @@
 
 #include "src/config_net.h"
 #include "src/config_parse.h"
+#include "src/gdb/gdb.h"
 #include "log.h"
 #include "stop.h"
 #include "util.h"
@@ -19,6 +20,8 @@
 
 static int set_initrd(void *target, const char *value, struct err *err);
 static int set_log_items(void *target, const char *value, struct err *err);
+static int set_gdb(void *target, const char *value, struct err *err);
+static int set_gdb_port(void *target, const char *value, struct err *err);
 static int set_name(void *target, const char *value, struct err *err);
 static int print_help(void *target, const char *value, struct err *err);
 static int print_version(void *target, const char *value, struct err *err);
@@ -187,6 +190,15 @@ static const struct opt_row rows[] = {
     {.name = "name", .metavar = "[guest=]TEXT", .group = GROUP_RUN, .kind = OPT_CALL,
      .parse = set_name, .help = "A name for the guest; the process shows it as its own in ps and top."},
 
+    {.name = "gdb", .metavar = "unix:PATH|tcp:[HOST]:PORT", .group = GROUP_TELL, .kind = OPT_CALL,
+     .parse = set_gdb,
+     .help = "Listen for gdb there (target remote PATH, or HOST:PORT); without HOST for clients on this host only. "
+             "The guest runs until gdb connects."},
+    {.name = "s", .group = GROUP_TELL, .kind = OPT_CALL, .parse = set_gdb_port,
+     .help = "The same as -gdb tcp::1234."},
+    {.name = "S", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = FIELD(start_stopped),
+     .help = "With -gdb or -s: do not run the guest until gdb says so."},
+
     {.name = "d", .metavar = "TOPIC[,TOPIC]...", .group = GROUP_TELL, .kind = OPT_CALL,
      .parse = set_log_items, .words = log_topic_names, .help = "Log these topics; -d help lists them. -d none: not even the engine that was chosen."},
     {.name = "D", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
@@ -305,6 +317,19 @@ static int set_log_items(void *target, const char *value, struct err *err)
     return 0;
 }
 
+static int set_gdb(void *target, const char *value, struct err *err)
+{
+    struct cmdline *cl = target;
+    cl->cfg.gdb = value;
+    return gdb_check_address(value, err);
+}
+
+static int set_gdb_port(void *target, const char *value, struct err *err)
+{
+    (void)value;
+    return set_gdb(target, "tcp::1234", err);
+}
+
 static const struct opt_row name_rows[] = {
     {.name = "guest", .metavar = "TEXT", .kind = OPT_TEXT, .offset = FIELD(name),
      .help = "The name."},
@@ -351,6 +376,8 @@ static int resolve(struct cmdline *cl, struct err *err)
                                     "lists all options)");
     if (cfg->lockstep.leader && cfg->naccels > 1)
         return err_set(err, EINVAL, "-accel lockstep: it is the one engine or none; take the other -accel away");
+    if (cfg->start_stopped && !cfg->gdb)
+        return err_set(err, EINVAL, "-S without -gdb or -s: nobody could let the guest go");
     if (!cfg->naccels)
         cfg->accels[cfg->naccels++] = "auto";
     int rc = config_resolve_icount(cfg, err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "src/gdb/gdb.h"
 #include "src/vm.h"
 
 static void on_pio(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
@@ -60,9 +61,17 @@ static void on_fail(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
     }
 }
 
+static void on_debug(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
+{
+    (void)v;
+    if (vm->gdb)
+        gdb_told(vm->gdb, exit);
+}
+
 static void (*const handlers[EXIT_KINDS])(struct vm *, struct vcpu *, struct vm_exit *) = {
     [EXIT_PIO] = on_pio,   [EXIT_MMIO] = on_mmio, [EXIT_SHUTDOWN] = on_shutdown,
     [EXIT_INTR] = on_intr, [EXIT_FAIL] = on_fail, [EXIT_STEP] = on_intr,
+    [EXIT_DEBUG] = on_debug,
 };
 
 void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit)

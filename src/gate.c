@@ -5,12 +5,12 @@
 // back, so no request is missed.
 #include "src/vm.h"
 
-bool gate_pass(struct vm *vm)
+bool gate_pass(struct vm *vm, const struct vcpu *v)
 {
     pthread_mutex_lock(&vm->gate_lock);
     vm->parked++;
     pthread_cond_signal(&vm->all_parked);
-    while (atomic_load(&vm->hold) && !atomic_load(&vm->leaving))
+    while ((atomic_load(&vm->hold) || vcpu_stays(v)) && !atomic_load(&vm->leaving))
         pthread_cond_wait(&vm->gate_opened, &vm->gate_lock);
     vm->parked--;
     pthread_mutex_unlock(&vm->gate_lock);
@@ -34,6 +34,8 @@ void vcpus_wait_held(struct vm *vm)
 
 void vcpus_release(struct vm *vm)
 {
+    if (vm->debug_stopped || vm->paused)
+        return;
     pthread_mutex_lock(&vm->gate_lock);
     atomic_store(&vm->hold, false);
     pthread_cond_broadcast(&vm->gate_opened);

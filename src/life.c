@@ -21,6 +21,7 @@
 #include "layout.h"
 #include "log.h"
 #include "src/control/control.h"
+#include "src/gdb/gdb.h"
 #include "util.h"
 
 static int create_vcpus(struct vm *vm, struct err *err)
@@ -127,6 +128,8 @@ int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
         rc = create_vcpus(vm, err);
     if (!rc)
         rc = control_open(vm, &vm->control, err);
+    if (!rc)
+        rc = gdb_open(vm, &vm->gdb, err);
     return rc;
 }
 
@@ -151,7 +154,11 @@ static int restart(struct vm *vm, struct err *err)
     pthread_mutex_unlock(&vm->lock);
     gmem_zero(&vm->gmem);
     int rc = vm->accel.ops->reset(&vm->accel, err);
-    return rc ? rc : boot(vm, err);
+    if (!rc)
+        rc = boot(vm, err);
+    if (!rc)
+        gdb_restarted(vm->gdb);
+    return rc;
 }
 
 static int write_pidfile(struct vm *vm, struct err *err)
@@ -253,7 +260,9 @@ int vm_run(struct vm *vm, struct err *err)
         return rc;
     unsigned stop = atomic_load(&vm->stop);
     say_why(vm, stop_cause_of(stop), stop >> 8);
-    return stop_exit_status(stop_cause_of(stop), stop >> 8);
+    rc = stop_exit_status(stop_cause_of(stop), stop >> 8);
+    gdb_ended(vm->gdb, (unsigned)rc);
+    return rc;
 }
 
 /* --- the end --- */
@@ -261,6 +270,8 @@ int vm_run(struct vm *vm, struct err *err)
 void vm_destroy(struct vm *vm)
 {
     vcpus_end(vm);
+    gdb_close(vm->gdb);
+    vm->gdb = NULL;
     control_close(vm->control);
     vm->control = NULL;
     pthread_mutex_lock(&vm->lock);

@@ -12,6 +12,7 @@
 const char *const report_exit_names[EXIT_KINDS] = {
     [EXIT_PIO] = "pio",   [EXIT_MMIO] = "mmio", [EXIT_SHUTDOWN] = "shutdown",
     [EXIT_INTR] = "intr", [EXIT_FAIL] = "fail", [EXIT_STEP] = "step",
+    [EXIT_DEBUG] = "debug",
 };
 
 static void report_bus(const struct bus *bus)

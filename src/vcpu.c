@@ -22,7 +22,7 @@ static void *vcpu_main(void *arg)
     prctl(PR_SET_NAME, name);
     atomic_store(&t->tid, gettid());
     fatal_use_stack(t->fatal_stack, &before);
-    while (!atomic_load(&vm->hold) || gate_pass(vm)) {
+    while ((!atomic_load(&vm->hold) && !vcpu_stays(v)) || gate_pass(vm, v)) {
         v->accel->ops->run(v, &exit);
         v->exits[exit.kind]++;
         exit_handle(vm, v, &exit);

@@ -90,6 +90,8 @@ struct vm {
     bool paused;        /* pause.c; the event loop's thread */
     struct event power; /* somebody pressed the power button */
     struct control *control; /* src/control/; NULL: nobody asked for it */
+    struct gdb *gdb;    /* NULL: no -gdb */
+    bool debug_stopped; /* by gdb or -S; the event loop's thread */
     bool pidfile_made;
     /* Device lock held. */
     unsigned restarts, panics, watchdogs;
@@ -130,11 +132,17 @@ static inline enum stop_cause stop_cause_of(unsigned stop)
 /* engine.c: the first engine of the configuration that can run the plan; its VM is made. */
 int vm_open_engine(struct vm *vm, struct err *err);
 
+/* A debugger lets others run, and engines with a thread for each vCPU leave it to the gate. */
+static inline bool vcpu_stays(const struct vcpu *v)
+{
+    return v->debug_run == DEBUG_STAY && v->accel->ops->caps & ACCEL_CAP_THREADS;
+}
+
 /* gate.c */
-bool gate_pass(struct vm *vm);  /* on a vCPU's thread: wait while held; false when it should end */
+bool gate_pass(struct vm *vm, const struct vcpu *v); /* on a vCPU's thread: wait while held; false when it should end */
 void vcpus_hold(struct vm *vm); /* ask all to come to the gate; any thread; does not wait */
 void vcpus_wait_held(struct vm *vm); /* wait until all are there; not on a vCPU thread */
-void vcpus_release(struct vm *vm);
+void vcpus_release(struct vm *vm); /* nothing while a debugger or a control client has stopped the machine */
 void gate_open_to_leave(struct vm *vm);
 
 /*

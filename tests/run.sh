@@ -101,6 +101,7 @@ suite console tests/console/run.sh ./minivmm
 suite devices tests/devices/run.sh ./minivmm
 suite vsock tests/vsock/run.sh ./minivmm
 suite control tests/control/run.sh ./minivmm
+suite gdb tests/gdb/run.sh ./minivmm
 suite fs tests/fs/run.sh ./minivmm
 
 wait

@@ -14,6 +14,7 @@
 #include "util.h"
 
 #define ARENA_BYTES MIB(32)
+#define DEBUG_SLICE 200000
 
 static void interp_vm_fini(struct accel *a)
 {
@@ -23,6 +24,7 @@ static void interp_vm_fini(struct accel *a)
     if (interp_is_counted(in))
         clock_attach_counter(a->clock, NULL, NULL, NULL);
     interp_env_fini(in);
+    free(in->debug);
     icache_fini(&in->icache);
     free(in->cpus);
     pthread_mutex_destroy(&in->sleep_lock);
@@ -200,9 +202,27 @@ void interp_sleep(struct interp *in)
     pthread_mutex_unlock(&in->sleep_lock);
 }
 
-/* One CPU's turn. True when it could run. */
-static bool take_turn(struct interp *in, struct interp_cpu *c)
+/* One CPU's turn with a debugger's plan. True when it could run; *told: the debugger has to be. */
+static bool take_debug_turn(struct interp *in, struct interp_cpu *c, bool *told)
 {
+    in->current = c;
+    if (interp_debug_stays(c))
+        return false;
+    if (!interp_debug_steps(c) || !interp_can_run(c))
+        interp_look_at_requests(c);
+    if (!interp_can_run(c))
+        return false;
+    c->slice_end = c->cpu.icount + DEBUG_SLICE;
+    *told = interp_debug_run(c);
+    vec_fp_release(&c->cpu);
+    return true;
+}
+
+/* One CPU's turn. True when it could run. */
+static bool take_turn(struct interp *in, struct interp_cpu *c, bool *told)
+{
+    if (in->a->debug)
+        return take_debug_turn(in, c, told);
     in->current = c;
     interp_look_at_requests(c);
     if (!interp_can_run(c))
@@ -222,13 +242,18 @@ static void interp_run(struct vcpu *v, struct vm_exit *out)
     }
     while (!atomic_exchange(&in->kicked, false)) {
         struct interp_cpu *c = in->cpus[in->turn];
-        idle = take_turn(in, c) ? 0 : idle + 1;
+        bool told = false;
+        idle = take_turn(in, c, &told) ? 0 : idle + 1;
+        if (told) {
+            interp_debug_tell(in, out);
+            return;
+        }
         if (c->cpu.shutdown) {
             out->kind = EXIT_SHUTDOWN;
             return;
         }
         /* A CPU with something to answer goes on; else the next one. */
-        if (!interp_can_run(c) || !atomic_load(&c->cpu.attention) || in->ncpus > 1)
+        if (!interp_can_run(c) || interp_debug_stays(c) || !atomic_load(&c->cpu.attention) || in->ncpus > 1)
             in->turn = (in->turn + 1) % in->ncpus;
         if (idle > in->ncpus) {
             interp_sleep(in);
@@ -279,6 +304,7 @@ const struct accel_ops interp_accel = {
     .look = interp_look,
     .get_state = interp_get_state,
     .set_state = interp_set_state,
+    .set_debug = interp_set_debug,
     .step = interp_step,
     .cpuid = interp_cpuid,
 };

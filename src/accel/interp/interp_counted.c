@@ -50,7 +50,7 @@ static void make_current(struct interp *in, struct interp_cpu *c)
 /* --- ending a slice early --- */
 
 /* Called from an operation: nothing of the block runs after it, nor of the blocks it leads to. */
-static void leave_block_soon(struct interp_cpu *c)
+void interp_leave_block_soon(struct interp_cpu *c)
 {
     c->chain_end = 0;
     if (!c->running || c->replaced)
@@ -64,7 +64,7 @@ static void end_slice(struct interp *in)
 {
     struct interp_cpu *c = in->current;
     c->slice_end = c->cpu.icount;
-    leave_block_soon(c);
+    interp_leave_block_soon(c);
 }
 
 /* Where the slice of the current CPU ends, by its own count. */
@@ -88,13 +88,13 @@ void interp_rearmed(void *opaque, uint64_t deadline_ns)
     if (end < c->chain_end)
         c->chain_end = end;
     if (c->running && c->slice_end < c->cpu.icount + c->running->n)
-        leave_block_soon(c);
+        interp_leave_block_soon(c);
 }
 
 void interp_notice(struct interp_cpu *c)
 {
     if (on_own_thread(c->in) && c == c->in->current && c->in_slice)
-        leave_block_soon(c);
+        interp_leave_block_soon(c);
 }
 
 static void wake_thread(struct interp *in)
@@ -172,18 +172,24 @@ static void wait_for_something(struct interp *in)
         interp_sleep(in);
 }
 
-static void run_slice(struct interp *in, struct interp_cpu *c)
+/* True: a debugger has to be told. */
+static bool run_slice(struct interp *in, struct interp_cpu *c)
 {
+    bool told = false;
     c->slice_end = slice_end(in);
     c->in_slice = true;
-    interp_run_slice(c);
+    if (in->a->debug)
+        told = interp_debug_run(c);
+    else
+        interp_run_slice(c);
     c->in_slice = false;
     c->running = NULL;
     vec_fp_release(&c->cpu);
+    return told;
 }
 
-/* One slice of the CPU whose turn it is. True when it could run. */
-static bool take_slice(struct interp *in)
+/* One slice of the CPU whose turn it is. True when it could run; *told: a debugger has to be. */
+static bool take_slice(struct interp *in, bool *told)
 {
     struct interp_cpu *c = in->current;
     bool yields = atomic_load(&c->cpu.attention) & ATT_YIELD;
@@ -192,11 +198,12 @@ static bool take_slice(struct interp *in)
         next_turn(in);
         return true;
     }
-    interp_look_at_requests(c);
-    bool can_run = interp_can_run(c);
+    if (!interp_debug_steps(c) || !interp_can_run(c))
+        interp_look_at_requests(c);
+    bool stays = interp_debug_stays(c), can_run = interp_can_run(c) && !stays;
     if (can_run)
-        run_slice(in, c);
-    if (!interp_can_run(c) || c->cpu.icount >= in->turn_end)
+        *told = run_slice(in, c);
+    if (stays || !interp_can_run(c) || c->cpu.icount >= in->turn_end)
         next_turn(in);
     return can_run;
 }
@@ -214,8 +221,11 @@ void interp_run_counted(struct interp *in, struct vm_exit *out)
         if (atomic_load(&in->kicked))
             continue; /* by a timer or an event: not one instruction more */
         const struct interp_cpu *c = in->current;
-        idle = take_slice(in) ? 0 : idle + 1;
-        if (c->cpu.shutdown)
+        bool told = false;
+        idle = take_slice(in, &told) ? 0 : idle + 1;
+        if (told)
+            interp_debug_tell(in, out);
+        else if (c->cpu.shutdown)
             out->kind = EXIT_SHUTDOWN;
         else if (idle >= in->ncpus && !atomic_load(&in->posted))
             wait_for_something(in);

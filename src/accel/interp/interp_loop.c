@@ -228,26 +228,6 @@ static bool needs_exact_step(const struct x86_cpu *cpu)
     return cpu->interrupt_shadow || x86_wants_steps(cpu);
 }
 
-bool interp_run_block(struct interp_cpu *c)
-{
-    struct x86_cpu *cpu = &c->cpu;
-    uint64_t before = cpu->icount;
-    if (setjmp(cpu->fault_landing)) {
-        count_before_fault(c);
-        x86_deliver_exception(cpu);
-        return cpu->icount != before;
-    }
-    c->running = NULL;
-    c->key = target_key(c);
-    struct block *b = needs_exact_step(cpu) ? NULL : next_block(c);
-    if (b)
-        run_blocks(c, b, 0);
-    else
-        step_once(c);
-    c->running = NULL;
-    return cpu->icount != before;
-}
-
 /* --- counted time --- */
 
 /* Back from a block that was to be left early, whether it was or ended there anyhow. */
@@ -258,6 +238,39 @@ static inline void put_back_replaced(struct interp_cpu *c)
         c->replaced = NULL;
     }
 }
+
+/* --- block by block --- */
+
+bool interp_run_block_if(struct interp_cpu *c, bool (*fits)(const struct interp_cpu *c, const struct block *b))
+{
+    struct x86_cpu *cpu = &c->cpu;
+    uint64_t before = cpu->icount;
+    if (setjmp(cpu->fault_landing)) {
+        put_back_replaced(c);
+        count_before_fault(c);
+        x86_deliver_exception(cpu);
+        return cpu->icount != before;
+    }
+    c->running = NULL;
+    c->key = target_key(c);
+    struct block *b = needs_exact_step(cpu) ? NULL : next_block(c);
+    if (b && fits && !fits(c, b))
+        b = NULL;
+    if (b)
+        run_blocks(c, b, 0);
+    else
+        step_once(c);
+    put_back_replaced(c);
+    c->running = NULL;
+    return cpu->icount != before;
+}
+
+bool interp_run_block(struct interp_cpu *c)
+{
+    return interp_run_block_if(c, NULL);
+}
+
+/* --- slices of counted time --- */
 
 static inline bool slice_goes_on(const struct interp_cpu *c)
 {

@@ -34,6 +34,7 @@ struct interp_cpu {
     bool in_slice;
     struct slot *replaced;      /* its handler leaves the block, in place of replaced_run */
     fast_handler *replaced_run;
+    const struct debug_point *debug_hit; /* of the instruction that runs or ran (interp_debug.c) */
     atomic_uint sipi_vector;
     uint64_t chain_end;         /* of icount: no block may be entered from another one that would lead beyond */
     struct exit *exit;          /* the block was left here for next_rip, and `to` is not what it ought to be */
@@ -62,6 +63,7 @@ struct interp {
     uint64_t mapping_generation; /* in the keys of exits */
     uint64_t fetched[(1u << FETCHED_BITS) / 64]; /* a hashed set that says "maybe": pages that exits of this generation lead to */
     struct intc *intc;
+    struct interp_debug *debug;  /* NULL: no debugger ever came */
 
     pthread_mutex_t sleep_lock; /* a leaf */
     pthread_cond_t woken;
@@ -108,9 +110,26 @@ void interp_run_counted(struct interp *in, struct vm_exit *out);
 void interp_kick_counted(struct interp *in);
 void interp_notice(struct interp_cpu *c); /* its attention changed */
 void interp_look(struct accel *a);
+/* From an operation: what comes behind it waits for another entry. */
+void interp_leave_block_soon(struct interp_cpu *c);
 /* For the clock. */
 uint64_t interp_count(void *opaque);
 void interp_rearmed(void *opaque, uint64_t deadline_ns);
+
+/* interp_debug.c: with a debugger's plan in a->debug. True: something to tell it is in in->debug. */
+struct interp_debug;
+int interp_set_debug(struct accel *a, const struct debug_plan *plan, struct err *err);
+bool interp_debug_run(struct interp_cpu *c); /* up to slice_end */
+void interp_debug_tell(struct interp *in, struct vm_exit *out);
+/* Interrupts do not come between the instructions that a debugger steps. */
+static inline bool interp_debug_steps(const struct interp_cpu *c)
+{
+    return c->in->a->debug && c->vcpu->debug_run == DEBUG_STEP;
+}
+static inline bool interp_debug_stays(const struct interp_cpu *c)
+{
+    return c->in->a->debug && c->vcpu->debug_run == DEBUG_STAY;
+}
 
 /* interp_loop.c: run the current CPU for a while; returns when something needs the engine. */
 void interp_run_cpu(struct interp_cpu *c);
@@ -118,6 +137,8 @@ void interp_run_cpu(struct interp_cpu *c);
 void interp_run_slice(struct interp_cpu *c);
 /* One block, or its fault's delivery: false. */
 bool interp_run_block(struct interp_cpu *c);
+/* The same, but of a block that does not fit its first instruction alone. */
+bool interp_run_block_if(struct interp_cpu *c, bool (*fits)(const struct interp_cpu *c, const struct block *b));
 /* After the cache of decoded blocks was emptied. */
 void interp_forget_targets(struct interp *in);
 /* The handler of a dead block's instructions. */

@@ -192,6 +192,8 @@ static int kvm_reset(struct accel *a, struct err *err)
         rc = kvm_irq_reset(a, err);
     for (unsigned i = 0; i < a->nvcpus && !rc; i++)
         rc = kvm_vcpu_init(&a->vcpus[i], err);
+    if (!rc && a->debug)
+        rc = kvm_debug_arm_all(a, err);
     return rc;
 }
 
@@ -209,6 +211,7 @@ const struct accel_ops kvm_accel = {
     .kick = kvm_vcpu_kick,
     .get_state = kvm_get_state,
     .set_state = kvm_set_state,
+    .set_debug = kvm_set_debug,
     .step = kvm_vcpu_step,
     .cpuid_limit = kvm_cpuid_limit,
 };

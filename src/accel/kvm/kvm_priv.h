@@ -21,6 +21,20 @@
 
 struct kvm_bell;
 
+/* A debugger's plan as KVM takes it (kvm_debug.c). */
+struct kvm_patch {
+    uint8_t *at, was;
+};
+
+struct kvm_debug {
+    struct kvm_patch patches[DEBUG_POINTS_MAX]; /* INT3s in guest memory */
+    unsigned npatches;
+    struct kvm_guest_debug_arch arch;
+    const struct debug_point *points[4]; /* of the breakpoint registers */
+    unsigned nregs;
+    uint32_t block_irq; /* KVM_GUESTDBG_BLOCKIRQ where the kernel has it */
+};
+
 struct kvm_vm {
     int sys_fd, vm_fd;
     size_t run_size;          /* bytes of a vCPU's run page */
@@ -35,6 +49,7 @@ struct kvm_vm {
     struct kvm_bell *bells; /* kvm_doorbell.c */
     struct evloop *loop;
     bool msi_gsi_used[KVM_MSI_ROUTES];
+    struct kvm_debug debug;
     struct kvm_irq_routing *routes; /* pins first, then one entry per bound MSI */
 };
 
@@ -78,6 +93,11 @@ int kvm_follow_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 /* kvm_step.c: for the lockstep runner. */
 void kvm_vcpu_step(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
 void kvm_cpuid_limit(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+
+/* kvm_debug.c */
+int kvm_set_debug(struct accel *a, const struct debug_plan *plan, struct err *err);
+int kvm_debug_arm_all(struct accel *a, struct err *err); /* vCPUs were made anew */
+void kvm_debug_exit(struct vcpu *v, struct vm_exit *out); /* what KVM_EXIT_DEBUG means with a plan */
 
 /* kvm_fpu.c: x87, vectors, XCR0. */
 int kvm_fpu_get(struct vcpu *v, struct cpu_state *out, struct err *err);

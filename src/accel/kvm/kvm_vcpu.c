@@ -212,6 +212,8 @@ void kvm_vcpu_run(struct vcpu *v, struct vm_exit *out)
     kv->page_has_regs = rc == 0 && kv->run->kvm_valid_regs;
     if (rc == 0) {
         translate_exit(kv->run, out);
+        if (out->kind == EXIT_STEP && v->accel->debug)
+            kvm_debug_exit(v, out);
         kv->unfinished = out->kind == EXIT_PIO || out->kind == EXIT_MMIO;
         return;
     }

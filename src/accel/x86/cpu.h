@@ -97,6 +97,18 @@ struct x86_dtable {
     uint16_t limit;
 };
 
+/* Data that a debugger outside the guest watches. */
+struct x86_cpu;
+struct x86_watch {
+    unsigned n;
+    struct {
+        gva_t at;
+        uint64_t len; /* at least 1 */
+        bool reads, writes;
+    } range[64];
+    void (*hit)(struct x86_cpu *cpu, unsigned which); /* the instruction goes on */
+};
+
 struct x86_env; /* what surrounds the CPU: memory, buses, clock, APIC; env.h */
 
 struct x86_cpu {
@@ -155,6 +167,7 @@ struct x86_cpu {
     struct cpu_features features; /* what CPUID offers */
     uint64_t random_state;      /* of RDRAND and RDSEED: seeded by the engine */
     struct x86_env *env;
+    const struct x86_watch *watch; /* NULL: none; mmu_flush_rights after a change */
 };
 
 /* Raise an exception for the running instruction: does not return. Nothing of the instruction may be visible yet. */

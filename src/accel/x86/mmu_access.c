@@ -12,6 +12,36 @@
 
 /* --- data breakpoints --- */
 
+static bool overlap(gva_t a, uint64_t alen, gva_t b, uint64_t blen)
+{
+    return b - a < alen || a - b < blen;
+}
+
+/* Somebody, the guest or a debugger, watches some data. */
+static inline bool watching(const struct x86_cpu *cpu)
+{
+    return __builtin_expect((cpu->dr[7] & DR7_ENABLES) || cpu->watch, 0);
+}
+
+static bool debugger_watches(const struct x86_cpu *cpu, gva_t page)
+{
+    for (unsigned n = 0; cpu->watch && n < cpu->watch->n; n++) {
+        if (overlap(cpu->watch->range[n].at, cpu->watch->range[n].len, page, 0x1000))
+            return true;
+    }
+    return false;
+}
+
+static void tell_debugger(struct x86_cpu *cpu, gva_t va, unsigned size, bool write)
+{
+    const struct x86_watch *w = cpu->watch;
+    for (unsigned n = 0; w && n < w->n; n++) {
+        bool kind = write ? w->range[n].writes : w->range[n].reads;
+        if (kind && overlap(w->range[n].at, w->range[n].len, va, size))
+            w->hit(cpu, n);
+    }
+}
+
 static bool breakpoint_on(const struct x86_cpu *cpu, unsigned n)
 {
     return cpu->dr[7] >> (2 * n) & 3;
@@ -30,8 +60,10 @@ static unsigned breakpoint_len(const struct x86_cpu *cpu, unsigned n)
 
 bool mmu_page_watched(const struct x86_cpu *cpu, gva_t va)
 {
-    if (__builtin_expect(!(cpu->dr[7] & DR7_ENABLES), 1))
+    if (!watching(cpu))
         return false;
+    if (debugger_watches(cpu, va & ~0xfffull))
+        return true;
     for (unsigned n = 0; n < 4; n++) {
         if (breakpoint_on(cpu, n) && breakpoint_kind(cpu, n) & 1 &&
             !((cpu->dr[n] ^ va) & cpu->address_mask & ~0xfffull))
@@ -49,6 +81,7 @@ static void note_breakpoints(struct x86_cpu *cpu, gva_t va, unsigned size, bool 
         if (breakpoint_on(cpu, n) && hit && (kind == 3 || (kind == 1 && write)))
             cpu->pending_db |= 1u << n;
     }
+    tell_debugger(cpu, va, size, write);
 }
 
 /* --- places --- */
@@ -165,7 +198,7 @@ static void read_access(struct x86_cpu *cpu, gva_t va, void *buf, unsigned size,
     read_place(cpu, &s.part[0], buf, s.len[0]);
     if (s.len[1])
         read_place(cpu, &s.part[1], (uint8_t *)buf + s.len[0], s.len[1]);
-    if (__builtin_expect(cpu->dr[7] & DR7_ENABLES, 0))
+    if (watching(cpu))
         note_breakpoints(cpu, va, size, false);
 }
 
@@ -216,7 +249,7 @@ void mmu_write_as(struct x86_cpu *cpu, gva_t va, const void *buf, unsigned size,
     write_place(cpu, &s.part[0], buf, s.len[0]);
     if (s.len[1])
         write_place(cpu, &s.part[1], (const uint8_t *)buf + s.len[0], s.len[1]);
-    if (__builtin_expect(cpu->dr[7] & DR7_ENABLES, 0))
+    if (watching(cpu))
         note_breakpoints(cpu, va, size, true);
 }
 

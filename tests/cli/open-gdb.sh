@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+# Where the gdb server cannot listen, and engines that cannot be debugged.
+{ head -c 510 /dev/zero; printf '\x55\xaa'; } >kernel
+boot=(-accel interp -serial null -kernel kernel)
+t "${boot[@]}" -gdb unix:missing/socket
+: >plain
+t "${boot[@]}" -gdb unix:plain
+t -accel none -serial null -kernel kernel -gdb unix:socket
+
+# A port and a name that are in use: by the first of the two, which is up once its pidfile is there.
+for ((port = 20000 + $$ % 10000; ; port++)); do
+    rm -f pid
+    timeout 20 "$BIN" "${boot[@]}" -gdb "tcp::$port" -S -pidfile pid >first 2>&1 </dev/null &
+    first=$!
+    for ((i = 0; i < 100; i++)); do
+        [[ ! -e pid ]] && kill -0 "$first" 2>/dev/null || break
+        sleep 0.1
+    done
+    [[ ! -e pid ]] || break
+done
+t "${boot[@]}" -gdb "tcp::$port" | sed "s/$port/PORT/g"
+kill "$first"
+wait "$first" 2>/dev/null
+rm -f pid
+timeout 20 "$BIN" "${boot[@]}" -gdb unix:socket -S -pidfile pid >first 2>&1 </dev/null &
+first=$!
+for ((i = 0; i < 100; i++)); do
+    [[ ! -e pid ]] || break
+    sleep 0.1
+done
+stat -c 'mode %a' socket
+t "${boot[@]}" -gdb unix:socket
+kill "$first"
+wait "$first" 2>/dev/null
+[[ ! -e socket ]] && echo 'the name is gone with its owner'
+true
