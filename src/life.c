@@ -249,7 +249,8 @@ int vm_run(struct vm *vm, struct err *err)
     if (rc)
         return rc;
 
-    vcpus_release(vm);
+    if (!vm->paused)
+        vcpus_release(vm);
     rc = serve(vm, err);
     vcpus_end(vm);
     control_tell_end(vm->control, atomic_load(&vm->stop));

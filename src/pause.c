@@ -4,7 +4,7 @@
 //
 // Time: on engines of our own everything the guest can tell the time by (devices' clock, local APIC timers, TSC) comes from one clock, which
 // stands still meanwhile; the guest notices nothing but the date. Under KVM TSC, kvmclock and local APIC timers are the kernel's and go on, so
-// the devices' clock goes on too: two that disagree would be worse for a guest than a jump.
+// the devices' clock goes on too, its watchdog included: two that disagree would be worse for a guest than a jump.
 #include "devices/pm.h"
 #include "src/control/control.h"
 #include "src/vm.h"
