@@ -164,6 +164,31 @@ static void give_back(struct vcpu *v, uint32_t exception, struct vm_exit *out)
     }
 }
 
+static bool is_patched(const struct kvm_debug *d, const uint8_t *at)
+{
+    for (unsigned n = 0; n < d->npatches; n++) {
+        if (d->patches[n].at == at)
+            return true;
+    }
+    return false;
+}
+
+/* KVM without hardware behind it does not emulate INT3 in kernel mode, but stops there: as good, if the INT3 is ours. */
+void kvm_debug_failure(struct vcpu *v, struct vm_exit *out)
+{
+    const struct kvm_vm *kvm = v->accel->priv;
+    const struct kvm_vcpu *kv = v->priv;
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    if (kv->run->exit_reason != KVM_EXIT_INTERNAL_ERROR || kvm_ioctl(kv->fd, KVM_GET_REGS, &regs) ||
+        kvm_ioctl(kv->fd, KVM_GET_SREGS, &sregs))
+        return;
+    const struct debug_point *hit = point_at(v->accel, sregs.cs.base + regs.rip);
+    if (!hit || !hit->mapped || !is_patched(&kvm->debug, gmem_ptr(v->accel->gmem, hit->gpa, 1)))
+        return;
+    *out = (struct vm_exit){.kind = EXIT_DEBUG, .debug = {.vcpu = v, .point = *hit}};
+}
+
 void kvm_debug_exit(struct vcpu *v, struct vm_exit *out)
 {
     const struct kvm_vm *kvm = v->accel->priv;

@@ -98,6 +98,7 @@ void kvm_cpuid_limit(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t 
 int kvm_set_debug(struct accel *a, const struct debug_plan *plan, struct err *err);
 int kvm_debug_arm_all(struct accel *a, struct err *err); /* vCPUs were made anew */
 void kvm_debug_exit(struct vcpu *v, struct vm_exit *out); /* what KVM_EXIT_DEBUG means with a plan */
+void kvm_debug_failure(struct vcpu *v, struct vm_exit *out); /* an EXIT_FAIL may be a breakpoint */
 
 /* kvm_fpu.c: x87, vectors, XCR0. */
 int kvm_fpu_get(struct vcpu *v, struct cpu_state *out, struct err *err);

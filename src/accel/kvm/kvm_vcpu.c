@@ -214,6 +214,8 @@ void kvm_vcpu_run(struct vcpu *v, struct vm_exit *out)
         translate_exit(kv->run, out);
         if (out->kind == EXIT_STEP && v->accel->debug)
             kvm_debug_exit(v, out);
+        if (out->kind == EXIT_FAIL && v->accel->debug)
+            kvm_debug_failure(v, out);
         kv->unfinished = out->kind == EXIT_PIO || out->kind == EXIT_MMIO;
         return;
     }
