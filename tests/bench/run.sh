@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: tests/bench/run.sh [software|kvm]... [--rounds N]
+#
+# A job in a machine of its own, from exec of the VMM to its end: `minivmm run -- true` beside the least that a virtual machine can do, the
+# same kernel with an init that ends the machine at once (tests/bench/guest-init.c alone in the initramfs, isa-debug-exit), on minivmm and on
+# QEMU. One vCPU, 1 GiB and the kernel parameters of minivmm run for all. Rows:
+#   run          minivmm run: makes its initramfs, inserts modules for virtio-pci, console, virtiofs and overlay, mounts this root directory
+#                underneath an overlay, connects the three streams, runs the command and passes its status on
+#   bare         minivmm -kernel, an init that ends at once
+#   qemu-bare    QEMU -M pc, the same
+#   qemu-modules QEMU -M pc, an init (busybox) that inserts the modules that minivmm run inserts, and powers off
+#   software   -accel interp beside -accel tcg, in turns: wall and CPU seconds of all processes, medians of N rounds (default 5)
+#   kvm        in the testbed: instructions of the whole machine from exec of the VMM to its end
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$top"
+rounds=5 modes=()
+while (($#)); do
+    case $1 in
+    --rounds) rounds=$2 && shift ;;
+    software | kvm) modes+=("$1") ;;
+    *) echo "run.sh: unknown word '$1'" >&2 && exit 2 ;;
+    esac
+    shift
+done
+((${#modes[@]})) || modes=(software kvm)
+vmm=${VMM:-$top/minivmm}
+linux=$top/build/linux
+kernel=$linux/vmlinuz
+out=$top/build/bench
+append="console=ttyS0 panic=-1 cryptomgr.notests=1 quiet loglevel=4" # minivmm run's own; the ciphers' self-tests alone take a third of a boot
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+rows=(run bare)
+if command -v qemu-system-x86_64 >/dev/null; then rows+=(qemu-bare qemu-modules); fi
+
+mkdir -p "$out" "$work/stage"
+gcc -O2 -nostdlib -static -fno-stack-protector -o "$work/stage/init" tests/bench/guest-init.c
+guest-images/linux/pack-cpio "$work/stage" >"$out/run-bare.cpio"
+cat >"$work/init" <<'INIT'
+#!/bin/sh
+PATH=/bin
+while read -r module; do insmod "$module"; done </lib/minivmm/modules
+true && poweroff -f
+INIT
+modules=(virtio_pci virtio_console virtiofs overlay)
+guest-images/linux/mkinitramfs "$out/run-modules.cpio" --modules "$(IFS=, && echo "${modules[*]}")" --init "$work/init"
+mapfile -t module_files < <(guest-images/linux/module-order "$linux/modules" "${modules[@]}")
+
+row_command() { # ROW SOFTWARE-OR-KVM
+    local engine=kvm qemu=(qemu-system-x86_64 -M pc -nodefaults -display none -serial stdio -no-reboot)
+    local machine=(-m 1024 -kernel "$kernel" -append "$append") bare
+    bare=(-initrd "$out/run-bare.cpio" -device isa-debug-exit,iobase=0xf4,iosize=4)
+    if [[ $2 == kvm ]]; then qemu+=(-accel kvm -cpu host); else engine=interp qemu+=(-accel tcg); fi
+    case $1 in
+    run) command=("$vmm" run --accel "$engine" --kernel "$kernel" --modules "$linux/modules" --timeout 300 -- true) ;;
+    bare) command=("$vmm" -accel "$engine" "${machine[@]}" "${bare[@]}" -no-reboot -nic none -timeout 300) ;;
+    qemu-bare) command=("${qemu[@]}" "${machine[@]}" "${bare[@]}") ;;
+    qemu-modules) command=("${qemu[@]}" "${machine[@]}" -initrd "$out/run-modules.cpio") ;;
+    esac
+}
+
+# 0 from minivmm run and a guest that powers off, 1 from isa-debug-exit.
+check_status() { # ROW STATUS
+    local want=0
+    [[ $1 != *bare ]] || want=1
+    (($2 == want)) || { echo "run.sh: $1 ended with status $2: $(tail -n 2 "$work/log")" >&2; exit 1; }
+}
+
+median() { # FILE COLUMN
+    awk -v c="$2" '{print $c}' "$1" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
+}
+
+software() {
+    local i row status
+    for ((i = 0; i < rounds; i++)); do
+        for row in "${rows[@]}"; do
+            row_command "$row" software
+            status=0
+            { TIMEFORMAT='%R %U %S'; time "${command[@]}" >"$work/log" 2>&1 </dev/null || status=$?; } 2>"$work/time"
+            check_status "$row" "$status"
+            awk '{print $1, $2 + $3}' "$work/time" >>"$work/$row.times"
+        done
+    done
+    echo "interp beside tcg: medians of $rounds"
+    printf '%-14s %10s %10s\n' row 'wall s' 'CPU s'
+    for row in "${rows[@]}"; do
+        printf '%-14s %10.2f %10.2f\n' "$row" "$(median "$work/$row.times" 1)" "$(median "$work/$row.times" 2)"
+    done
+}
+
+kvm() {
+    local row status file files
+    tests/testbed/testbed --prepare
+    echo "both on KVM in the testbed: millions of instructions of the whole machine"
+    printf '%-14s %10s\n' row instructions
+    for row in "${rows[@]}"; do
+        row_command "$row" kvm
+        files=(--file "$kernel")
+        case $row in
+        run) for file in "${module_files[@]}" "$linux"/modules/modules.*; do files+=(--file "$file"); done ;;
+        bare) files+=(--file "$out/run-bare.cpio") ;;
+        qemu*) files+=(--file "$out/run-${row#qemu-}.cpio" --file /usr/share/seabios --file /usr/share/qemu) ;;
+        esac
+        status=0
+        tests/testbed/testbed "${files[@]}" --icount-report "$work/icount" --timeout 400 -- "${command[@]}" >"$work/log" 2>&1 </dev/null || status=$?
+        check_status "$row" "$status"
+        printf '%-14s %10.0f\n' "$row" "$(awk '/instructions/ {print $NF / 1e6; exit}' "$work/icount")"
+    done
+}
+
+for mode in "${modes[@]}"; do
+    "$mode"
+done
