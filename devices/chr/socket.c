@@ -15,14 +15,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "chr.h"
 #include "devices/chr/backends.h"
 #include "devices/chr/fdio.h"
 #include "log.h"
+#include "unix_socket.h"
 
 struct chr_socket {
     struct chr chr;
@@ -33,7 +32,7 @@ struct chr_socket {
     bool connected;
     struct fd_in in;
     struct fd_out out;
-    struct sockaddr_un addr;
+    char *path;
     bool bound;
 };
 
@@ -73,7 +72,8 @@ static void socket_fini(struct chr *chr)
     if (s->listener.fd >= 0)
         close(s->listener.fd);
     if (s->bound)
-        unlink(s->addr.sun_path);
+        unlink(s->path);
+    free(s->path);
     free(s);
 }
 
@@ -148,7 +148,7 @@ static void accept_client(void *self)
     int fd = accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 || serve(s, fd, &err)) {
         if (err.msg[0])
-            log_warn("socket '%s': %s", s->addr.sun_path, err.msg);
+            log_warn("socket '%s': %s", s->path, err.msg);
         listen_again(s);
         return;
     }
@@ -158,40 +158,15 @@ static void accept_client(void *self)
 
 /* --- set-up --- */
 
-/* Is this the name of a socket whose owner is no more? */
-static bool is_left_over(const struct sockaddr_un *addr)
-{
-    struct stat st;
-    if (lstat(addr->sun_path, &st) || !S_ISSOCK(st.st_mode))
-        return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return false;
-    bool refused = connect(fd, (const struct sockaddr *)addr, sizeof *addr) && errno == ECONNREFUSED;
-    close(fd);
-    return refused;
-}
-
 static int listen_at(struct chr_socket *s, struct err *err)
 {
-    const char *path = s->addr.sun_path;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = unix_listen("", s->path, 1, err);
     s->listener.fd = fd;
     if (fd < 0)
-        return err_set_errno(err, errno, "make a socket for '%s'", path);
-    if (is_left_over(&s->addr))
-        unlink(path);
-    if (bind(fd, (const struct sockaddr *)&s->addr, sizeof s->addr)) {
-        int e = errno;
-        return err_set_errno(err, e, "listen on '%s'%s", path,
-                             e == EADDRINUSE ? " (the name is taken: remove it or choose another)"
-                                             : "");
-    }
+        return fd;
     s->bound = true;
-    if (listen(fd, 1))
-        return err_set_errno(err, errno, "listen on '%s'", path);
     int rc = evloop_add(s->env.loop, &s->listener);
-    return rc ? err_set_errno(err, -rc, "watch the socket '%s'", path) : 0;
+    return rc ? err_set_errno(err, -rc, "watch the socket '%s'", s->path) : 0;
 }
 
 struct chr *chr_socket_open(const char *arg, const struct chr_env *env, struct err *err)
@@ -203,19 +178,12 @@ struct chr *chr_socket_open(const char *arg, const struct chr_env *env, struct e
     }
     s->chr = (struct chr){.name = "socket", .ops = &socket_ops, .peer_gone = true};
     s->env = *env;
-    s->addr.sun_family = AF_UNIX;
     s->listener = (struct fd_watch){
         .fd = -1, .events = EPOLLIN | EPOLLONESHOT, .ready = listener_ready, .self = s};
     event_init(&s->accept_it, env->events, accept_client, s);
     event_init(&s->drop_it, env->events, drop_client, s);
-    int rc;
-    if (strlen(arg) >= sizeof s->addr.sun_path) {
-        rc = err_set(err, ENAMETOOLONG, "listen on '%s': a socket's name has at most %zu bytes",
-                     arg, sizeof s->addr.sun_path - 1);
-    } else {
-        memcpy(s->addr.sun_path, arg, strlen(arg) + 1);
-        rc = listen_at(s, err);
-    }
+    s->path = strdup(arg);
+    int rc = s->path ? listen_at(s, err) : err_set(err, ENOMEM, "out of memory for the socket '%s'", arg);
     if (!rc)
         return &s->chr;
     socket_fini(&s->chr);

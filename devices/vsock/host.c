@@ -2,18 +2,17 @@
 //
 // Names and handshakes on the host: the socket that we listen on, "CONNECT PORT\n" and its answer,
 // and the sockets that the guest's connections go to. See vsock.h.
-// The socket's mode is 0600. A name that nobody listens on any more is taken over; the name is
-// removed at the end.
+// The name is removed at the end.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "devices/vsock/priv.h"
 #include "log.h"
+#include "unix_socket.h"
 
 #define ACCEPT_TURN 16
 
@@ -30,40 +29,15 @@ void host_listen_again(struct vsock *v)
     evloop_modify(v->env.loop, &v->listener, EPOLLIN | EPOLLONESHOT);
 }
 
-/* Is this the name of a socket whose owner is no more? */
-static bool is_left_over(const struct sockaddr_un *addr)
-{
-    struct stat st;
-    if (lstat(addr->sun_path, &st) || !S_ISSOCK(st.st_mode))
-        return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return false;
-    bool refused = connect(fd, (const struct sockaddr *)addr, sizeof *addr) && errno == ECONNREFUSED;
-    close(fd);
-    return refused;
-}
-
 int host_listen(struct vsock *v, struct err *err)
 {
     const char *path = v->addr.sun_path;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = unix_listen("-vsock: ", path, 64, err);
     v->listener = (struct fd_watch){
         .fd = fd, .events = EPOLLIN | EPOLLONESHOT, .ready = listener_ready, .self = v};
     if (fd < 0)
-        return err_set_errno(err, errno, "-vsock: make a socket for '%s'", path);
-    if (is_left_over(&v->addr))
-        unlink(path);
-    fchmod(fd, 0600); /* the name gets this mode, without a moment in between */
-    if (bind(fd, (const struct sockaddr *)&v->addr, sizeof v->addr)) {
-        int e = errno;
-        return err_set_errno(err, e, "-vsock: listen on '%s'%s", path,
-                             e == EADDRINUSE ? " (the name is taken: remove it or choose another)"
-                                             : "");
-    }
+        return fd;
     v->bound = true;
-    if (listen(fd, 64))
-        return err_set_errno(err, errno, "-vsock: listen on '%s'", path);
     int rc = evloop_add(v->env.loop, &v->listener);
     return rc ? err_set_errno(err, -rc, "-vsock: watch the socket '%s'", path) : 0;
 }

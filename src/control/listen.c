@@ -2,27 +2,13 @@
 //
 // The names of control sockets and who comes there. See server.h.
 #include <errno.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "src/control/server.h"
-
-/* Is this the name of a socket whose owner is no more? */
-static bool is_left_over(const struct sockaddr_un *addr)
-{
-    struct stat st;
-    if (lstat(addr->sun_path, &st) || !S_ISSOCK(st.st_mode))
-        return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return false;
-    bool refused = connect(fd, (const struct sockaddr *)addr, sizeof *addr) && errno == ECONNREFUSED;
-    close(fd);
-    return refused;
-}
+#include "unix_socket.h"
 
 struct client *listener_place(struct listener *l)
 {
@@ -54,37 +40,17 @@ static void somebody_came(void *self, uint32_t events)
         listener_look(l, false); /* until a client leaves: there is nothing to do but spin */
 }
 
-/* The mode is the socket's before it has a name, so nobody else finds it open for a moment. */
-static int bind_and_listen(struct listener *l, const char *option, struct err *err)
-{
-    const char *path = l->addr.sun_path;
-    int fd = l->watch.fd;
-    if (is_left_over(&l->addr))
-        unlink(path);
-    if (fchmod(fd, S_IRUSR | S_IWUSR) || bind(fd, (const struct sockaddr *)&l->addr, sizeof l->addr)) {
-        int e = errno;
-        return err_set_errno(err, e, "%s: listen on '%s'%s", option, path,
-                             e == EADDRINUSE ? " (the name is taken: remove it or choose another)" : "");
-    }
-    l->bound = true;
-    if (listen(fd, CONTROL_CLIENTS))
-        return err_set_errno(err, errno, "%s: listen on '%s'", option, path);
-    int rc = evloop_add(l->control->loop, &l->watch);
-    return rc ? err_set_errno(err, -rc, "%s: watch the socket '%s'", option, path) : 0;
-}
-
 int listener_open(struct listener *l, const char *option, const char *path, struct err *err)
 {
-    if (strlen(path) >= sizeof l->addr.sun_path)
-        return err_set(err, ENAMETOOLONG, "%s: the name of a socket has at most %zu bytes, this one %zu", option,
-                       sizeof l->addr.sun_path - 1, strlen(path));
-    l->addr.sun_family = AF_UNIX;
-    memcpy(l->addr.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    char who[32];
+    snprintf(who, sizeof who, "%s: ", option);
+    int fd = unix_listen(who, path, CONTROL_CLIENTS, err);
     l->watch = (struct fd_watch){.fd = fd, .events = EPOLLIN, .ready = somebody_came, .self = l};
     if (fd < 0)
-        return err_set_errno(err, errno, "%s: make a socket for '%s'", option, path);
-    return bind_and_listen(l, option, err);
+        return fd;
+    l->path = path;
+    int rc = evloop_add(l->control->loop, &l->watch);
+    return rc ? err_set_errno(err, -rc, "%swatch the socket '%s'", who, path) : 0;
 }
 
 void listener_close(struct listener *l)
@@ -95,7 +61,7 @@ void listener_close(struct listener *l)
     if (l->watch.fd >= 0)
         close(l->watch.fd);
     l->watch.fd = -1;
-    if (l->bound)
-        unlink(l->addr.sun_path);
-    l->bound = false;
+    if (l->path)
+        unlink(l->path);
+    l->path = NULL;
 }

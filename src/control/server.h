@@ -37,8 +37,7 @@ struct listener {
     struct control *control;
     enum control_kind kind;
     struct fd_watch watch;
-    struct sockaddr_un addr;
-    bool bound;
+    const char *path; /* the configuration's; NULL: no name is ours */
     struct client clients[CONTROL_CLIENTS];
 };
 
