@@ -66,8 +66,8 @@ table() {
         { medians "$ours" "$column"; echo "--"; medians "$theirs" "$column"; } |
             awk -v name="$name" -v scale="$scale" '
                 $1 == "--" {second = 1} $1 == name {v[second + 0] = $3 / $2 / scale}
-                END {printf "%-14s %12.1f %12s %8s\n", name, v[0], v[1] ? sprintf("%.1f", v[1]) : "-",
-                     v[1] ? sprintf("%.2f", v[0] / v[1]) : "-"}'
+                END {printf "%-14s %12s %12s %8s\n", name, v[0] ? sprintf("%.1f", v[0]) : "-", v[1] ? sprintf("%.1f", v[1]) : "-",
+                     v[0] && v[1] ? sprintf("%.2f", v[0] / v[1]) : "-"}'
     done
 }
 
@@ -116,7 +116,7 @@ in_testbed() { # NAME FILE...
     local name=$1 files=() file
     shift
     for file in "$kernel" "$out/block.cpio" "$out/block-one.sh" "$@"; do files+=(--file "$file"); done
-    tests/testbed/testbed "${files[@]}" --icount --timeout 900 -- "$out/block-one.sh" "$name" kvm /tmp/disk 2>"$work/err" </dev/null ||
+    tests/testbed/testbed "${files[@]}" --icount --timeout 400 -- "$out/block-one.sh" "$name" kvm /tmp/disk 2>"$work/err" </dev/null ||
         tail -n 3 "$work/err" >&2
 }
 
