@@ -224,8 +224,8 @@ bench: minivmm guests
 	@tests/bench/boot.sh
 	@tests/bench/interp.sh 5
 	@tests/bench/idle.sh
-	@tests/bench/block.sh
-	@tests/bench/run.sh
+	@tests/bench/block.sh software
+	@tests/bench/run.sh software
 
 # --- fuzzers: build/fuzz/<name>_fuzz, clang's libFuzzer with the address and undefined-behaviour sanitizers ---
 FUZZ_TO ?= $(B)/fuzz
