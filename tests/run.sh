@@ -34,7 +34,7 @@ count() {
     if ((f)); then
         sed 's/^/    /' "$output" | tail -n 60
     else
-        grep -E '^SKIP' "$output" | sed 's/^/    /'
+        grep -E '^(SKIP|NOTE)' "$output" | sed 's/^/    /'
     fi
 }
 
@@ -84,6 +84,7 @@ for test in "$build"/tests/unit/*_test; do
 done
 suite lint tests/lint.sh
 suite cli tests/cli/run.sh ./minivmm
+suite boot tests/boot/run.sh ./minivmm # the longest: early
 suite cpu/native tests/cpu/native/run.sh "$build/tests/cpu/native/compare"
 suite cpu/asm-native tests/cpu/run.sh native
 suite cpu/asm-interp tests/cpu/run.sh --engine interp ./minivmm
@@ -96,7 +97,6 @@ suite net tests/net/run.sh ./minivmm
 suite end tests/end/run.sh ./minivmm
 suite testbed tests/testbed/check
 suite everyday tests/everyday/run.sh ./minivmm
-suite boot tests/boot/run.sh ./minivmm
 suite console tests/console/run.sh ./minivmm
 suite devices tests/devices/run.sh ./minivmm
 suite vsock tests/vsock/run.sh ./minivmm

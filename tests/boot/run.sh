@@ -86,6 +86,15 @@ boot() {
         -disk "$(disk_path fs)${disk_options[$topic]}" -disk "$(disk_path raw)${disk_options[$topic]}"
 }
 
+# On new images; leaves $status and out.raw.
+attempt() {
+    rm -f "$work"/{fs,raw}.img
+    "$top/guest-images/linux/mkdisk" "$work/fs.img" 32M && truncate -s 4M "$work/raw.img" || exit 1
+    cp "$work/fs.img" "$work/fs.before"
+    status=0
+    boot >"$work/out.raw" 2>&1 </dev/null || status=$?
+}
+
 problem=''
 expect() {
     grep -q "$1" "$work/out" || problem+="no line '$1'; "
@@ -119,11 +128,12 @@ for topic in "${topics[@]}"; do
         skip "$no_kvm"
         continue
     fi
-    rm -f "$work"/{fs,raw}.img
-    "$top/guest-images/linux/mkdisk" "$work/fs.img" 32M && truncate -s 4M "$work/raw.img" || exit 1
-    cp "$work/fs.img" "$work/fs.before"
-    status=0
-    boot >"$work/out.raw" 2>&1 </dev/null || status=$?
+    attempt
+    if ((status == 124)) && ! runs_here; then
+        # The nested testbed has been seen to stall, with QEMU as its program too.
+        echo "NOTE boot/$topic: no end in time in the testbed: tried again"
+        attempt
+    fi
     tr -d '\r' <"$work/out.raw" >"$work/out"
     ((status == 0)) || problem+="exit status $status; "
     check_report
