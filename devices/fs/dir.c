@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -95,26 +96,50 @@ static bool add(struct listing *l, const struct host_entry *e)
     return true;
 }
 
-/*
- * Entries from what was read from the host; false: the reply is full, and what did not fit is to be
- * read again.
- */
-static bool add_all(struct listing *l, struct handle *h, uint8_t *bytes, long n)
+/* Entries from what was read from the host; how many bytes of it, less than n: the reply is full. */
+static size_t add_all(struct listing *l, struct handle *h, uint8_t *bytes, size_t n)
 {
-    for (long at = 0; at < n;) {
+    size_t at = 0;
+    while (at < n) {
         struct host_entry *e = (void *)(bytes + at);
         /* What ".." of the shared directory is on the host is nobody's business. */
         if (inode_nodeid(l->c->inode) == FUSE_ROOT_ID && !strcmp(e->name, ".."))
             e->ino = l->c->inode->id.ino;
         if (!add(l, e))
-            return false;
+            break;
         h->position = (uint64_t)e->off;
         at += e->reclen;
     }
-    return true;
+    return at;
 }
 
-static int list(struct listing *l, struct handle *h, uint64_t offset)
+/*
+ * Keep what did not fit for the next time. It must not be read again: where offsets count entries
+ * (tmpfs), those that the guest removes meanwhile would make it miss others.
+ */
+static int keep(struct handle *h, const uint8_t *bytes, size_t n)
+{
+    uint8_t *copy = n ? malloc(n) : NULL;
+    if (copy)
+        memcpy(copy, bytes, n);
+    free(h->ahead);
+    h->ahead = copy;
+    h->ahead_len = copy ? n : 0;
+    if (!n || copy)
+        return 0;
+    h->position = NOWHERE; /* without memory there is only going back */
+    return -ENOMEM;
+}
+
+/* From what was kept; false: the reply is full, or memory is. */
+static bool list_kept(struct listing *l, struct handle *h)
+{
+    size_t used = add_all(l, h, h->ahead, h->ahead_len);
+    bool all = used == h->ahead_len;
+    return !keep(h, h->ahead + used, h->ahead_len - used) && all;
+}
+
+static int list_more(struct listing *l, struct handle *h)
 {
     union {
         struct host_entry align;
@@ -123,18 +148,27 @@ static int list(struct listing *l, struct handle *h, uint64_t offset)
     /* About what fits: an entry that says all is some four times as long as the host's. */
     size_t wanted = l->plus ? l->size / 4 : l->size;
     wanted = wanted < CHUNK_MIN ? CHUNK_MIN : wanted < CHUNK ? wanted : CHUNK;
-    if (offset != h->host_position && lseek(h->fd, (off_t)offset, SEEK_SET) < 0)
-        return -errno;
-    h->position = offset;
-    long n;
-    bool more = true;
-    do {
-        n = syscall(SYS_getdents64, h->fd, chunk.bytes, wanted);
-        if (n > 0)
-            more = add_all(l, h, chunk.bytes, n);
-    } while (n > 0 && more);
-    int rc = n < 0 ? -errno : more ? 0 : -EINVAL; /* the last: not one of them fits */
-    h->host_position = more && n >= 0 ? h->position : NOWHERE;
+    for (;;) {
+        long n = syscall(SYS_getdents64, h->fd, chunk.bytes, wanted);
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        size_t used = add_all(l, h, chunk.bytes, (size_t)n);
+        if (used < (size_t)n)
+            return keep(h, chunk.bytes + used, (size_t)n - used);
+    }
+}
+
+static int list(struct listing *l, struct handle *h, uint64_t offset)
+{
+    if (offset != h->position) {
+        if (lseek(h->fd, (off_t)offset, SEEK_SET) < 0)
+            return -errno;
+        h->position = offset;
+        keep(h, NULL, 0);
+    }
+    int rc = !h->ahead_len || list_kept(l, h) ? list_more(l, h) : 0;
+    if (!rc && !l->used && h->ahead_len)
+        rc = -EINVAL; /* not one entry fits */
     /* What is listed already has been looked up: it must reach the guest. */
     return l->used ? 0 : rc;
 }

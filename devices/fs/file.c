@@ -48,6 +48,8 @@ static int reply_open(struct call *c, struct inode *inode, int fd, uint32_t flag
                       struct fuse_open_out *out)
 {
     out->open_flags = cache_flags(c->fs, inode, fd);
+    if ((flags & O_ACCMODE) == O_RDONLY)
+        out->open_flags |= FOPEN_NOFLUSH; /* nothing to say at close */
     return handle_new(c->fs, inode, fd, flags, &out->fh);
 }
 
@@ -275,18 +277,27 @@ int op_write(struct call *c)
 
 /* --- open files --- */
 
-/* Comes with each close in the guest: what was written here is what its cache has. */
+/*
+ * Comes with each close in the guest: some file systems (NFS) tell only at a close of theirs what
+ * became of the writes. And what was written here is what the guest's cache has.
+ */
 int op_flush(struct call *c)
 {
     const struct fuse_flush_in *in = c->arg;
     struct handle *h = handle_get(c->fs, in->fh, false);
     struct statx st;
+    int rc = 0;
     if (!h)
         return -EBADF;
-    if (atomic_load(&h->wrote) && !host_stat(h->fd, "", &st))
-        remember_contents(c->fs, h->inode, &st);
+    if (atomic_load(&h->wrote)) {
+        int fd = fcntl(h->fd, F_DUPFD_CLOEXEC, 0);
+        if (fd >= 0 && close(fd))
+            rc = -errno;
+        if (!host_stat(h->fd, "", &st))
+            remember_contents(c->fs, h->inode, &st);
+    }
     handle_put(c->fs, h);
-    return 0;
+    return rc;
 }
 
 int op_release(struct call *c)

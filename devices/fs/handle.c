@@ -100,6 +100,7 @@ void handle_put(struct fs *fs, struct handle *h)
     if (!last)
         return;
     host_close(h->fd);
+    free(h->ahead);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }

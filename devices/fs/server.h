@@ -66,9 +66,11 @@ struct handle {
     bool directory;
     atomic_bool wrote;
     uint32_t flags;
-    pthread_mutex_t lock; /* of the directory's position */
-    uint64_t position;    /* where the guest goes on */
-    uint64_t host_position; /* where the descriptor stands */
+    /* Of a directory: where the guest goes on, and what was read from the host beyond that. */
+    pthread_mutex_t lock;
+    uint64_t position;
+    uint8_t *ahead;
+    size_t ahead_len;
 };
 
 struct handle_slot {

@@ -5,9 +5,11 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -554,8 +556,9 @@ static uint32_t open_flags(uint64_t node)
     uint64_t fh;
     ck_assert_int_eq(fuse_open(&rig, node, O_RDONLY, &fh), 0);
     uint32_t flags = load_le32(rig.out + 8);
+    ck_assert(flags & FOPEN_NOFLUSH);
     fuse_release(&rig, fh);
-    return flags;
+    return flags & ~(uint32_t)FOPEN_NOFLUSH;
 }
 
 START_TEST(fs_open_lets_the_guest_keep_unchanged_contents_only)
@@ -663,6 +666,42 @@ START_TEST(fs_listing_starts_anywhere_again)
         ck_assert_uint_eq(read_dir(ROOT, fh, first[i].off, 8192, false, second), n - 1 - i);
         ck_assert_str_eq(second[0].name, first[i + 1].name);
     }
+}
+END_TEST
+
+/* As rm -r does it: what was listed is removed before more is asked for. */
+static void remove_while_listing(bool plus)
+{
+    static struct seen seen[64];
+    uint64_t fh, off = 0;
+    unsigned gone = 0, n;
+    for (unsigned i = 0; i < 300; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "share/file-%u", i);
+        host_put(&rig, path, "");
+    }
+    ck_assert_int_eq(fuse_opendir(&rig, ROOT, &fh), 0);
+    while ((n = read_dir(ROOT, fh, off, 1024, plus, seen))) {
+        for (unsigned i = 0; i < n; i++)
+            gone += !fuse_unlink(&rig, ROOT, seen[i].name);
+        off = seen[n - 1].off;
+    }
+    ck_assert_uint_eq(gone, 300);
+    ck_assert_int_eq(fuse_release(&rig, fh), 0);
+}
+
+START_TEST(fs_listing_misses_nothing_when_files_go_meanwhile)
+{
+    remove_while_listing(false);
+    remove_while_listing(true);
+    /* Again where offsets in directories count entries, if we may mount such a file system. */
+    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("ramfs", rig.share, "ramfs", 0, NULL))
+        return;
+    fuse_rig_reopen(&rig, (struct fs_config){.owner = FS_OWNER_KEEP});
+    remove_while_listing(false);
+    remove_while_listing(true);
+    umount2(rig.share, MNT_DETACH);
 }
 END_TEST
 
@@ -822,6 +861,7 @@ int main(void)
     tcase_add_test(t, fs_open_lets_the_guest_keep_unchanged_contents_only);
     tcase_add_test(t, fs_directories_are_listed_whole_in_pieces);
     tcase_add_test(t, fs_listing_starts_anywhere_again);
+    tcase_add_test(t, fs_listing_misses_nothing_when_files_go_meanwhile);
     tcase_add_test(t, fs_listing_without_room_for_one_entry_is_an_error);
     tcase_add_test(t, fs_parent_of_the_root_is_the_root);
     tcase_add_test(t, fs_user_attributes_pass_and_others_do_not);
