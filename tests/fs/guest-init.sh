@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# /init of the guests of tests/fs. test.topic=work|read-only|build on the kernel's command line says what to do with the shared directory
+# /init of the guests of tests/fs. test.topic=work|read-only|restart|build on the kernel's command line says what to do with the shared directory
 # that is mounted on /mnt. Lines that begin with TEST are the report.
 PATH=/bin
 export PATH
@@ -97,6 +97,29 @@ read_only() {
     ok still test "$(cat /mnt/d/f)" = text
 }
 
+# Mounted again, driver removed and inserted again, machine reset with files open and written to: each time all begins anew.
+restart() {
+    if [ -e /mnt/phase-2 ]; then
+        ok after-reset test "$(cat /mnt/kept)" = kept
+        return
+    fi
+    for i in 1 2 3; do
+        umount /mnt
+        ok "mount-$i" mount -t virtiofs share /mnt
+    done
+    umount /mnt
+    ok remove-driver rmmod virtiofs
+    ok insert-driver insmod /lib/minivmm/virtiofs.ko
+    ok mount-again mount -t virtiofs share /mnt
+    echo kept >/mnt/kept
+    sync
+    : >/mnt/phase-2
+    cp -r /lib/minivmm /mnt/copies &
+    while :; do echo busy; done >>/mnt/busy &
+    sleep 1
+    reboot -f
+}
+
 # The host's root directory, read-only, under a writable layer in memory; in it the host's compiler builds what is in the share.
 build() {
     mkdir -p /host /new /layer
@@ -118,6 +141,7 @@ mount -t virtiofs share /mnt || echo "TEST fail mount"
 case $topic in
 work) work ;;
 read-only) read_only ;;
+restart) restart ;;
 build) build ;;
 *) echo "TEST fail topic '$topic'" ;;
 esac

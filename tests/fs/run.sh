@@ -5,7 +5,7 @@
 #
 # The stock Debian cloud kernel on the interpreter, with directories of this machine shared by virtio-fs: what the guest does to them is
 # checked in the guest and here. Topics: work (all kinds of operations, two CPUs, changes from the host meanwhile), mmio (the same over
-# virtio-mmio), read-only, build (the host's / read-only below a layer in memory, and the host's compiler run in the guest on a project in
+# virtio-mmio), read-only, restart (mounts, drivers and machine begin anew), build (the host's / read-only below a layer in memory, and the host's compiler run in the guest on a project in
 # a second share). Skipped, with the reason, without the kernel or a C compiler that links static programs.
 set -uo pipefail
 
@@ -16,7 +16,7 @@ work=$(mktemp -d)
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 topics=("$@")
-((${#topics[@]})) || topics=(work mmio read-only build)
+((${#topics[@]})) || topics=(work mmio read-only restart build)
 
 skip_all() {
     for topic in "${topics[@]}"; do echo "SKIP fs/$topic: $1"; done
@@ -45,7 +45,7 @@ boot() {
     ! grep -q '^TEST fail' "$work/out" || problem+=$(grep '^TEST fail' "$work/out" | head -n 5)
     (($(grep -c '^TEST ok' "$work/out") >= ${least[$topic]})) || problem+="only $(grep -c '^TEST ok' "$work/out") checks in the guest; "
 }
-declare -A least=([work]=21 [read-only]=13 [build]=5)
+declare -A least=([work]=21 [read-only]=13 [restart]=7 [build]=5)
 
 expect() {
     "$@" || problem+="not so: $*; "
@@ -93,6 +93,13 @@ run_read-only() {
     expect test "$before" = "$(cd "$work/share" && find . -printf '%p %m %U %T@ %C@ %s\n')"
 }
 
+run_restart() {
+    mkdir "$work/share"
+    boot restart -smp 2 -m 192 -share "$work/share"
+    expect test "$(cat "$work/share/kept")" = kept
+    expect test -s "$work/share/busy"
+}
+
 run_build() {
     mkdir "$work/share"
     cat >"$work/share/Makefile" <<'MAKE'
@@ -114,7 +121,7 @@ for topic in "${topics[@]}"; do
     case $topic in
     work) run_work '' ;;
     mmio) run_work ',bus=mmio,cache=none' ;;
-    read-only | build) "run_$topic" ;;
+    read-only | restart | build) "run_$topic" ;;
     *) problem='there is no such topic' ;;
     esac
     if [[ -z $problem ]]; then
