@@ -225,6 +225,7 @@ bench: minivmm guests
 	@tests/bench/interp.sh 5
 	@tests/bench/idle.sh
 	@tests/bench/block.sh software
+	@tests/bench/fs.sh 3
 	@tests/bench/run.sh software
 
 # --- fuzzers: build/fuzz/<name>_fuzz, clang's libFuzzer with the address and undefined-behaviour sanitizers ---
