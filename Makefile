@@ -24,8 +24,8 @@ LDLIBS += $(shell pkg-config --libs --static $(PKGS) 2>/dev/null)
 STATIC ?= $(if $(SANITIZE),,-static-pie)
 
 INIT := $(B)/guest-images/init/init
-SRC := $(wildcard src/*.c src/run/*.c src/gdb/*.c src/control/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
-OBJ := $(SRC:%.c=$(B)/%.o) $(B)/guest-images/init/image.o
+SRC := $(wildcard src/*.c src/run/*.c src/gdb/*.c src/control/*.c src/exits/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
+OBJ := $(SRC:%.c=$(B)/%.o) $(B)/guest-images/init/image.o $(B)/src/exits/page.o
 # Helper programs (include/helper.h), each with a library that is a shared one; their images are part of minivmm's read-only data.
 # usernet: libslirp. disasm: libzydis.
 USERNET_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard devices/net/usernet/*.c)) \
@@ -79,6 +79,11 @@ $(INIT): $(INIT_SRC) $(wildcard guest-images/init/*.h) loader/disk_probe.h loade
 $(B)/guest-images/init/image.o: guest-images/init/image.S $(INIT)
 	$(call say,AS,$<)
 	$(Q)$(CC) -DINIT_FILE='"$(INIT)"' -c -o $@ $<
+
+$(B)/src/exits/page.o: src/exits/page.S src/exits/page.html
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 $(TESTLIB): $(TESTLIB_OBJ)

@@ -106,6 +106,12 @@ struct vm_exit {
 };
 
 
+/* Something that an engine counted by itself. */
+struct accel_counter {
+    char name[48];
+    uint64_t value;
+};
+
 /* What the lockstep runner (src/accel/lockstep/) wants from an engine under it. */
 struct accel_watch {
     bool plain; /* software engines: each instruction by its general operation, nothing prepared */
@@ -155,6 +161,10 @@ struct accel_ops {
     /* vCPU stopped, or its own thread between runs. */
     int (*get_state)(struct vcpu *v, struct cpu_state *out, struct err *err);
     int (*set_state)(struct vcpu *v, const struct cpu_state *in, struct err *err);
+    /* Where the instruction is whose EXIT_PIO or EXIT_MMIO run() or accel.io tells; KVM: or the one behind it. Own thread, until it is answered. */
+    uint64_t (*rip)(struct vcpu *v);
+    /* What the engine counted for this vCPU, at most `most` things; how many. As get_state. NULL: nothing. */
+    unsigned (*counters)(struct vcpu *v, struct accel_counter *out, unsigned most);
     /*
      * From now on tell of this plan's points, and of vCPUs whose debug_run is DEBUG_STEP; NULL: of nothing. All vCPUs are stopped. The
      * plan stays the caller's and as it is until the next call. Without a plan, debugging costs nothing. -errno: the plan is more than the engine

@@ -148,6 +148,8 @@ struct config {
     bool start_stopped;  /* -S: the debugger lets the guest go */
     const char *pidfile, *name;
     const char *result, *junit; /* files; NULL: none */
+    bool exits;                 /* the exit report is wanted: into a file, or (NULL) as text */
+    const char *exits_file, *symbols;
     unsigned junit_pass;        /* a status that counts as passed, beside 0 */
     const char *log_items, *log_file; /* -d (checked, for log_enable), -D; NULL: not given */
     unsigned timeout_s;  /* 0: none */

@@ -13,7 +13,6 @@
 
 enum log_topic {
     LOG_GUEST,  /* what the guest did wrong: unclaimed accesses, broken rings */
-    LOG_EXITS,  /* every exit to user space, and the totals at the end */
     LOG_ACCEL,  /* what the engine found and chose */
     LOG_BLOCK,  /* disk requests */
     LOG_VIRTIO, /* status, features, queues */
@@ -43,6 +42,9 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* What minivmm decided by itself: one line, shown unless -d none. */
 void log_notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* What the user asked to be told: lines as they are, each ending in a newline. */
+void log_text(const char *text);
 
 /* Why the run ended, where that is not what was asked for: one line, always on stderr. */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

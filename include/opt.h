@@ -10,7 +10,7 @@
 //
 // Everything that returns int returns 0, -EINVAL or -ENOMEM with the message set, or OPT_STOP:
 // what was asked for has been printed and nothing should run.
-// Left out: short options, abbreviations, and `-option=value` but where a table asks for it.
+// Left out: short options, abbreviations, and `-option=value` but where a table or row asks for it.
 // Thread: set-up only.
 #pragma once
 
@@ -42,6 +42,7 @@ struct opt_keys;
 struct opt_row {
     const char *name;    /* without dashes; NULL ends the table */
     const char *metavar; /* stands for the value; NULL: none, or (OPT_CHOICE) the choices speak */
+    bool optional;       /* the value is `=VALUE` behind the option's name, or missing (OPT_CALL: NULL) */
     const char *help;    /* plain sentences; NULL: works, but is not shown */
     unsigned group;      /* index in opt_table.groups */
     enum opt_kind kind;

@@ -18,6 +18,23 @@
 
 #define RAM_DEFAULT MIB(512)
 
+static bool ends_in(const char *text, const char *end)
+{
+    size_t len = strlen(text), end_len = strlen(end);
+    return len > end_len && !strcmp(text + len - end_len, end);
+}
+
+static int set_exits(void *target, const char *value, struct err *err)
+{
+    struct config *cfg = &((struct cmdline *)target)->cfg;
+    if (value && !ends_in(value, ".json") && !ends_in(value, ".html"))
+        return err_set(err, EINVAL, "-exits: '%s' ends neither in .json nor in .html, which says what to write",
+                       OPT_QUOTE(value));
+    cfg->exits = true;
+    cfg->exits_file = value;
+    return 0;
+}
+
 static int set_initrd(void *target, const char *value, struct err *err);
 static int set_log_items(void *target, const char *value, struct err *err);
 static int set_gdb(void *target, const char *value, struct err *err);
@@ -199,6 +216,13 @@ static const struct opt_row rows[] = {
     {.name = "S", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = FIELD(start_stopped),
      .help = "With -gdb or -s: do not run the guest until gdb says so."},
 
+    {.name = "exits", .metavar = "[=FILE.json|=FILE.html]", .optional = true, .group = GROUP_TELL, .kind = OPT_CALL,
+     .parse = set_exits,
+     .help = "Tell at the end for what the guest left the engine and came to minivmm: reasons, devices, guest addresses, "
+             "how often, how long it took here, and when. As text, or into a file for programs or for a browser."},
+    {.name = "symbols", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE, .offset = FIELD(symbols),
+     .help = "With -exits: names for the addresses, from the kernel's vmlinux, or from a System.map or /proc/kallsyms."},
+
     {.name = "d", .metavar = "TOPIC[,TOPIC]...", .group = GROUP_TELL, .kind = OPT_CALL,
      .parse = set_log_items, .words = log_topic_names, .help = "Log these topics; -d help lists them. -d none: not even the engine that was chosen."},
     {.name = "D", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
@@ -378,6 +402,8 @@ static int resolve(struct cmdline *cl, struct err *err)
         return err_set(err, EINVAL, "-accel lockstep: it is the one engine or none; take the other -accel away");
     if (cfg->start_stopped && !cfg->gdb)
         return err_set(err, EINVAL, "-S without -gdb or -s: nobody could let the guest go");
+    if (cfg->symbols && !cfg->exits)
+        return err_set(err, EINVAL, "-symbols without -exits: nothing would be named");
     if (!cfg->naccels)
         cfg->accels[cfg->naccels++] = "auto";
     int rc = config_resolve_icount(cfg, err);

@@ -235,6 +235,8 @@ void config_print(const struct config *cfg, FILE *out)
     print_text("result", cfg->result, out);
     print_text("junit", cfg->junit, out);
     fprintf(out, "junit.pass = %u\n", cfg->junit_pass);
+    fprintf(out, "exits = %s\n", !cfg->exits ? ABSENT : cfg->exits_file ? cfg->exits_file : "text");
+    print_text("symbols", cfg->symbols, out);
     print_text("gdb", cfg->gdb, out);
     print_flag("start-stopped", cfg->start_stopped, out);
     print_text("pidfile", cfg->pidfile, out);

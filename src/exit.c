@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "src/exits/exits.h"
 #include "src/gdb/gdb.h"
 #include "src/vm.h"
 
@@ -74,7 +75,38 @@ static void (*const handlers[EXIT_KINDS])(struct vm *, struct vcpu *, struct vm_
     [EXIT_DEBUG] = on_debug,
 };
 
+static const struct region *region_of(struct vm *vm, const struct vm_exit *exit)
+{
+    pthread_mutex_lock(&vm->lock);
+    const struct region *region = exit->kind == EXIT_PIO    ? bus_find(&vm->pio, exit->pio.port)
+                                  : exit->kind == EXIT_MMIO ? bus_find(&vm->mmio, exit->mmio.addr)
+                                                            : NULL;
+    pthread_mutex_unlock(&vm->lock);
+    return region;
+}
+
+/* The same, looked at for the exit report. */
+static void handle_watched(struct vm *vm, struct vcpu *v, struct vm_exit *exit, struct profile *p)
+{
+    bool access = exit->kind == EXIT_PIO || exit->kind == EXIT_MMIO;
+    struct profile_look look = {
+        .kind = exit->kind,
+        .pace = profile_pace(exit),
+        .region = region_of(vm, exit),
+        .write = exit->kind == EXIT_PIO ? exit->pio.write : exit->kind == EXIT_MMIO && exit->mmio.write,
+        .rip = access ? v->accel->ops->rip(v) : 0,
+        .begin_ns = exits_now_ns(),
+    };
+    handlers[exit->kind](vm, v, exit);
+    look.end_ns = exits_now_ns();
+    profile_add(p, &look);
+}
+
 void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
 {
-    handlers[exit->kind](vm, v, exit);
+    v->exits[exit->kind]++;
+    if (vm->exits && profile_due(&vm->exits->profiles[v->id], exit))
+        handle_watched(vm, v, exit, &vm->exits->profiles[v->id]);
+    else
+        handlers[exit->kind](vm, v, exit);
 }

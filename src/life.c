@@ -21,6 +21,7 @@
 #include "layout.h"
 #include "log.h"
 #include "src/control/control.h"
+#include "src/exits/exits.h"
 #include "src/gdb/gdb.h"
 #include "util.h"
 
@@ -126,6 +127,8 @@ int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
         rc = machine_create(vm, err);
     if (!rc)
         rc = create_vcpus(vm, err);
+    if (!rc)
+        rc = exits_open(vm, err);
     if (!rc)
         rc = control_open(vm, &vm->control, err);
     if (!rc)
@@ -255,7 +258,7 @@ int vm_run(struct vm *vm, struct err *err)
     vcpus_end(vm);
     control_tell_end(vm->control, atomic_load(&vm->stop));
     tty_restore();
-    report_exits(vm);
+    bool written = exits_write(vm);
     report_icount(vm);
     if (rc)
         return rc;
@@ -263,7 +266,7 @@ int vm_run(struct vm *vm, struct err *err)
     say_why(vm, stop_cause_of(stop), stop >> 8);
     rc = stop_exit_status(stop_cause_of(stop), stop >> 8);
     gdb_ended(vm->gdb, (unsigned)rc);
-    return rc;
+    return !written && rc == EXIT_OK ? EXIT_HOST_ERROR : rc;
 }
 
 /* --- the end --- */
@@ -275,6 +278,7 @@ void vm_destroy(struct vm *vm)
     vm->gdb = NULL;
     control_close(vm->control);
     vm->control = NULL;
+    exits_close(vm);
     pthread_mutex_lock(&vm->lock);
     machine_destroy(vm);
     pthread_mutex_unlock(&vm->lock);

@@ -17,10 +17,9 @@
 #define PATIENCE_MS 1000
 #define GUEST_LINES_PER_SECOND 20
 
-const char *const log_topic_names[] = {"guest", "exits", "accel", "block", "virtio", "boot", "icount", NULL};
+const char *const log_topic_names[] = {"guest", "accel", "block", "virtio", "boot", "icount", NULL};
 static const char *const topic_help[] = {
     [LOG_GUEST] = "what the guest did wrong: unclaimed accesses, malformed rings",
-    [LOG_EXITS] = "exits to user space: totals and times at the end",
     [LOG_ACCEL] = "what the engine found and chose",
     [LOG_BLOCK] = "disk backends and their errors",
     [LOG_VIRTIO] = "virtio device status, features and queues",
@@ -163,6 +162,18 @@ void log_notice(const char *fmt, ...)
     va_start(ap, fmt);
     put_line(log_fd, "minivmm: ", fmt, ap);
     va_end(ap);
+}
+
+void log_text(const char *text)
+{
+    for (const char *end; *text; text = end) {
+        const char *newline = strchr(text, '\n');
+        end = newline ? newline + 1 : text + strlen(text);
+        size_t len = (size_t)(end - text) < PIPE_BUF ? (size_t)(end - text) : PIPE_BUF;
+        pthread_mutex_lock(&log_lock);
+        write_line(log_fd, text, len);
+        pthread_mutex_unlock(&log_lock);
+    }
 }
 
 bool log_last_error(char *buf, size_t len)

@@ -14,6 +14,12 @@ static bool takes_value(const struct opt_row *row)
     return row->metavar || row->kind == OPT_CHOICE;
 }
 
+/* May its value stand behind a '='? */
+static bool may_be_joined(const struct opt_table *table, const struct opt_row *row)
+{
+    return row->optional || (table->gnu && takes_value(row));
+}
+
 static const struct opt_row *find_row(const struct opt_row *rows, const char *name, size_t len)
 {
     for (; rows->name; rows++) {
@@ -94,14 +100,14 @@ int opt_parse(const struct opt_table *table, void *target, int argc, char **argv
             return err_set(err, EINVAL,
                            "'%s' is not an option: a kernel is -kernel FILE, a disk -disk FILE",
                            OPT_QUOTE(arg));
-        size_t len = table->gnu ? strcspn(name, "=") : strlen(name);
+        size_t len = strcspn(name, "=");
         const struct opt_row *row = find_row(table->rows, name, len);
-        if (!row || (name[len] && !takes_value(row)))
+        if (!row || (name[len] && !may_be_joined(table, row)))
             return unknown_option(table, arg, name, err);
         char label[40], shape[128];
         snprintf(label, sizeof label, "%s%s", opt_dashes(table), row->name);
         const char *value = name[len] ? name + len + 1 : NULL;
-        if (takes_value(row) && !value) {
+        if (takes_value(row) && !row->optional && !value) {
             if (++i == argc)
                 return err_set(err, EINVAL, "%s needs a value: %s %s", label, label,
                                opt_value_shape(row, shape, sizeof shape));

@@ -22,7 +22,7 @@ static bool has_kinds(const struct opt_row *row)
 
 static enum value_kind value_kind(const struct opt_row *row)
 {
-    if (row->kind == OPT_FLAG || row->kind == OPT_ACCEPTED ||
+    if (row->kind == OPT_FLAG || row->kind == OPT_ACCEPTED || row->optional ||
         (row->kind == OPT_CALL && !row->metavar))
         return VALUE_NONE;
     if (row->kind == OPT_FILE)

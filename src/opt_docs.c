@@ -24,6 +24,12 @@ const char *opt_value_shape(const struct opt_row *row, char *buf, size_t len)
     return buf;
 }
 
+/* Between the name and that. */
+static const char *gap(const struct opt_row *row, const char *shape)
+{
+    return row->optional || !*shape ? "" : " ";
+}
+
 /* Words of `text` from `column` on, wrapped at HELP_WIDTH; the cursor stands at `at`. */
 static void print_wrapped(const char *text, size_t at, size_t column, FILE *out)
 {
@@ -64,7 +70,7 @@ void opt_print_help(const struct opt_table *table, FILE *out)
                 continue;
             char shape[128], left[192];
             opt_value_shape(row, shape, sizeof shape);
-            snprintf(left, sizeof left, "%s%s%s%s", opt_dashes(table), row->name, *shape ? " " : "", shape);
+            snprintf(left, sizeof left, "%s%s%s%s", opt_dashes(table), row->name, gap(row, shape), shape);
             print_entry(left, row->help, out);
         }
     }
@@ -171,7 +177,8 @@ void opt_print_man(const struct opt_table *table, FILE *out)
             if (!row->help || row->group != g)
                 continue;
             snprintf(name, sizeof name, "%s%s", opt_dashes(table), row->name);
-            man_entry(name, opt_value_shape(row, shape, sizeof shape), " ", row->help, out);
+            opt_value_shape(row, shape, sizeof shape);
+            man_entry(name, shape, gap(row, shape), row->help, out);
             if (row->kind == OPT_CHOICE)
                 man_choices(row->choices, out);
             for (const struct opt_keys *const *keys = row->keys; keys && *keys; keys++)
@@ -214,7 +221,7 @@ void opt_print_markdown(const struct opt_table *table, FILE *out)
             if (!row->help || row->group != g)
                 continue;
             opt_value_shape(row, shape, sizeof shape);
-            fprintf(out, "| `-%s%s", row->name, *shape ? " " : "");
+            fprintf(out, "| `-%s%s", row->name, gap(row, shape));
             markdown_text(shape, out);
             fputs("` | ", out);
             markdown_text(row->help, out);

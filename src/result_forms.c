@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "src/report.h"
+#include "src/exits/report.h"
 #include "src/result.h"
 #include "util.h"
 
@@ -44,7 +44,7 @@ static json_t *json_exits(const struct result *r)
     json_t *exits = json_object();
     uint64_t total = 0;
     for (unsigned kind = 0; kind < EXIT_KINDS; kind++) {
-        json_object_set_new(exits, report_exit_names[kind], json_integer((json_int_t)r->exits[kind]));
+        json_object_set_new(exits, exit_kind_names[kind], json_integer((json_int_t)r->exits[kind]));
         total += r->exits[kind];
     }
     json_object_set_new(exits, "total", json_integer((json_int_t)total));

@@ -24,7 +24,6 @@ static void *vcpu_main(void *arg)
     fatal_use_stack(t->fatal_stack, &before);
     while ((!atomic_load(&vm->hold) && !vcpu_stays(v)) || gate_pass(vm, v)) {
         v->accel->ops->run(v, &exit);
-        v->exits[exit.kind]++;
         exit_handle(vm, v, &exit);
     }
     sigaltstack(&before, NULL);

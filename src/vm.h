@@ -91,6 +91,7 @@ struct vm {
     struct event power; /* somebody pressed the power button */
     struct control *control; /* src/control/; NULL: nobody asked for it */
     struct gdb *gdb;    /* NULL: no -gdb */
+    struct exits *exits; /* src/exits/; NULL: no -exits */
     bool debug_stopped; /* by gdb or -S; the event loop's thread */
     bool pidfile_made;
     /* Device lock held. */
@@ -180,9 +181,6 @@ int machine_write_tables(struct vm *vm,
                          struct err *err); /* firmware tables into guest RAM, at each boot */
 void machine_reset(struct vm *vm);
 void machine_destroy(struct vm *vm);
-
-/* report.c: totals under -d exits. */
-void report_exits(const struct vm *vm);
 
 /* report_icount.c: count, guest time and digest under -icount -d icount; vCPUs have ended. */
 void report_icount(struct vm *vm);

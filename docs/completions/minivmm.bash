@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # bash completion for minivmm. Made by docs/update.sh from the option table.
-_minivmm_options='-kernel -initrd -modules -append -kernel-unpack -m -smp -accel -icount -enable-kvm -cpu -machine -disk -drive -device -snapshot -share -vsock -nic -netdev -serial -console -chardev -nographic -qmp -monitor -no-reboot -action -watchdog-action -timeout -result -junit -pidfile -name -gdb -s -S -d -D -n -h -version'
+_minivmm_options='-kernel -initrd -modules -append -kernel-unpack -m -smp -accel -icount -enable-kvm -cpu -machine -disk -drive -device -snapshot -share -vsock -nic -netdev -serial -console -chardev -nographic -qmp -monitor -no-reboot -action -watchdog-action -timeout -result -junit -pidfile -name -gdb -s -S -exits -symbols -d -D -n -h -version'
 _minivmm_verbs='probe run shell ctl'
 # What may stand for a value: by option; by "option," its keys; by "option,key" their values.
 declare -gA _minivmm_data=(
@@ -118,7 +118,8 @@ declare -gA _minivmm_data=(
   ['pidfile']='<file>'
   ['name']=''
   ['gdb']='unix: tcp:['
-  ['d']='guest exits accel block virtio boot icount'
+  ['symbols']='<file>'
+  ['d']='guest accel block virtio boot icount'
   ['D']='<file>'
 )
 

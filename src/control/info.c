@@ -6,7 +6,7 @@
 
 #include "log.h"
 #include "src/control/monitor.h"
-#include "src/report.h"
+#include "src/exits/exits.h"
 #include "src/vm.h"
 #include "util.h"
 #include "version.h"
@@ -145,27 +145,9 @@ static void print_network(struct vm *vm, FILE *out)
 
 static void print_exits(struct vm *vm, FILE *out)
 {
-    uint64_t total = 0;
-    for (unsigned kind = 0; kind < EXIT_KINDS; kind++) {
-        uint64_t n = 0;
-        for (unsigned i = 0; vm->vcpus && i < vm->accel.nvcpus; i++)
-            n += vm->vcpus[i].exits[kind];
-        fprintf(out, "%-9s %" PRIu64 "\n", report_exit_names[kind], n);
-        total += n;
-    }
-    fprintf(out, "%-9s %" PRIu64 "\n", "total", total);
-    const struct bus *const buses[] = {&vm->pio, &vm->mmio};
-    pthread_mutex_lock(&vm->lock);
-    for (size_t b = 0; b < ARRAY_LEN(buses); b++) {
-        for (unsigned i = 0; i < buses[b]->nregions; i++) {
-            const struct region *r = buses[b]->regions[i];
-            if (r->reads || r->writes)
-                fprintf(out, "%-5s %#12" PRIx64 " %-24s %" PRIu64 " reads, %" PRIu64 " writes\n", buses[b]->name,
-                        r->base, r->name, r->reads, r->writes);
-        }
-    }
-    pthread_mutex_unlock(&vm->lock);
-    fprintf(out, "guest errors: %lu\n", log_guest_count());
+    vm_look_begin(vm);
+    exits_print(vm, out);
+    vm_look_end(vm);
 }
 
 static void print_version(struct vm *vm, FILE *out)

@@ -53,10 +53,10 @@ for vmm in "$@"; do
     tests/testbed/testbed "${files[@]}" --icount-report "$out/$vmm.icount" --timeout 300 -- \
         "${command[@]}" >"$out/$vmm.out" 2>&1 </dev/null || status=$?
     # minivmm counts itself; into QEMU a library is loaded that counts the returns of KVM_RUN.
-    if [[ ${command[0]} == */minivmm ]]; then command+=(-d exits); fi
+    if [[ ${command[0]} == */minivmm ]]; then command+=(-exits); fi
     tests/testbed/testbed "${files[@]}" --env "LD_PRELOAD=$counter" --timeout 120 -- \
         "${command[@]}" >"$out/$vmm.exits" 2>&1 </dev/null || true
     ((status <= 1)) || echo "boot.sh: $vmm ended with status $status, see $out/$vmm.out" >&2
     printf '%-14s %12s %10s\n' "$vmm" "$(grep -o 'instructions[^0-9]*[0-9]*' "$out/$vmm.icount" | grep -o '[0-9]*$' | head -n 1)" \
-        "$(sed -n 's/^exits to user space: \([0-9]*\).*/\1/p; s/^exits: total: //p' "$out/$vmm.exits")"
+        "$(sed -n 's/^exits to user space: \([0-9]*\).*/\1/p; s/^engine .*: \([0-9]*\) exits in.*/\1/p' "$out/$vmm.exits")"
 done

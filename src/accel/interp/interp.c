@@ -290,6 +290,30 @@ static int interp_set_state(struct vcpu *v, const struct cpu_state *in, struct e
     return rc ? err_set(err, -rc, "-accel interp: vCPU %u: this is not a state a CPU can be in", v->id) : 0;
 }
 
+static uint64_t interp_rip(struct vcpu *v)
+{
+    const struct interp_cpu *c = v->priv;
+    return c->cpu.rip;
+}
+
+/* Decoded code is shared by all CPUs: the first tells of it. */
+static unsigned interp_counters(struct vcpu *v, struct accel_counter *out, unsigned most)
+{
+    const struct interp_cpu *c = v->priv;
+    const struct icache *ic = &c->in->icache;
+    const struct accel_counter all[] = {
+        {"instructions", c->cpu.icount},
+        {"code blocks decoded", ic->translations},
+        {"code pages written", ic->invalidations},
+        {"block cache emptied", ic->flushes},
+    };
+    unsigned n = v->id ? 1 : ARRAY_LEN(all);
+    if (n > most)
+        n = most;
+    memcpy(out, all, n * sizeof all[0]);
+    return n;
+}
+
 const struct accel_ops interp_accel = {
     .name = "interp",
     .help = "emulation by fetch, decode, execute: on any host",
@@ -304,6 +328,8 @@ const struct accel_ops interp_accel = {
     .look = interp_look,
     .get_state = interp_get_state,
     .set_state = interp_set_state,
+    .rip = interp_rip,
+    .counters = interp_counters,
     .set_debug = interp_set_debug,
     .step = interp_step,
     .cpuid = interp_cpuid,

@@ -19,7 +19,6 @@ static void answer(struct interp *in, struct vm_exit *exit)
 {
     struct interp_cpu *c = in->current;
     vec_fp_release(&c->cpu);
-    c->vcpu->exits[exit->kind]++;
     in->a->io(in->a->io_opaque, c->vcpu, exit);
 }
 

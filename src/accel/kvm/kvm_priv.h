@@ -75,7 +75,11 @@ void kvm_vcpu_kick(struct vcpu *v);
 /* Finish what the last exit began, without running the guest. The next run() may come back at once. */
 void kvm_vcpu_settle(struct vcpu *v);
 
+/* kvm_stats.c */
+unsigned kvm_counters(struct vcpu *v, struct accel_counter *out, unsigned most);
+
 /* kvm_state.c */
+uint64_t kvm_rip(struct vcpu *v);
 int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_set_state(struct vcpu *v, const struct cpu_state *in, struct err *err);
 

@@ -149,6 +149,13 @@ static void state_to_events(struct kvm_vcpu_events *e, const struct cpu_state *i
 
 /* --- all of it --- */
 
+uint64_t kvm_rip(struct vcpu *v)
+{
+    const struct kvm_vcpu *kv = v->priv;
+    struct kvm_regs regs;
+    return kvm_ioctl(kv->fd, KVM_GET_REGS, &regs) ? 0 : regs.rip;
+}
+
 int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err)
 {
     const struct kvm_vcpu *kv = v->priv;

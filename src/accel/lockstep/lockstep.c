@@ -30,7 +30,6 @@ static void on_leader_io(void *opaque, struct vcpu *v, struct vm_exit *exit)
     struct lockstep *ls = opaque;
     (void)v;
     ls->accessed = true;
-    ls->outer->exits[exit->kind]++;
     ls->a->io(ls->a->io_opaque, ls->outer, exit);
 }
 
@@ -222,6 +221,12 @@ static void lockstep_kick(struct vcpu *v)
     struct lockstep *ls = v->priv;
     if (ls)
         ls->lead.ops->kick(&ls->lead_cpu);
+}
+
+static uint64_t lockstep_rip(struct vcpu *v)
+{
+    struct lockstep *ls = v->priv;
+    return ls->lead.ops->rip(&ls->lead_cpu);
 }
 
 static int lockstep_get_state(struct vcpu *v, struct cpu_state *out, struct err *err)
@@ -535,6 +540,7 @@ const struct accel_ops lockstep_accel = {
     .vcpu_fini = lockstep_vcpu_fini,
     .run = lockstep_run,
     .kick = lockstep_kick,
+    .rip = lockstep_rip,
     .get_state = lockstep_get_state,
     .set_state = lockstep_set_state,
 };
