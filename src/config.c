@@ -11,6 +11,7 @@
 #include "src/config_net.h"
 #include "src/config_parse.h"
 #include "src/gdb/gdb.h"
+#include "layout.h"
 #include "log.h"
 #include "stop.h"
 #include "util.h"
@@ -388,6 +389,25 @@ static int default_append(struct cmdline *cl, struct err *err)
     return cfg->append ? 0 : -ENOMEM;
 }
 
+static int check_mmio_slots(const struct config *cfg, struct err *err)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < cfg->ndisks; i++)
+        n += cfg->disks[i].bus == VIRTIO_BUS_MMIO;
+    for (unsigned i = 0; i < cfg->nnics; i++)
+        n += cfg->nics[i].bus == VIRTIO_BUS_MMIO;
+    for (unsigned i = 0; i < cfg->nshares; i++)
+        n += cfg->shares[i].bus == VIRTIO_BUS_MMIO;
+    n += cfg->rng && cfg->rng_bus == VIRTIO_BUS_MMIO;
+    n += cfg->balloon.there && cfg->balloon.bus == VIRTIO_BUS_MMIO;
+    n += cfg->vsock.path && cfg->vsock.bus == VIRTIO_BUS_MMIO;
+    n += cfg->virtio_serial && cfg->ports_bus == VIRTIO_BUS_MMIO;
+    if (n <= VIRTIO_MMIO_SLOTS)
+        return 0;
+    return err_set(err, EINVAL, "%u devices on virtio-mmio: there is room for %d (others fit pci)", n,
+                   VIRTIO_MMIO_SLOTS);
+}
+
 /* Defaults, and what only the whole command line can tell. */
 static int resolve(struct cmdline *cl, struct err *err)
 {
@@ -417,6 +437,8 @@ static int resolve(struct cmdline *cl, struct err *err)
         rc = config_resolve_shares(cl, err);
     if (!rc)
         rc = config_resolve_balloon(cfg, err);
+    if (!rc)
+        rc = check_mmio_slots(cfg, err);
     cfg->append_default = !cfg->append;
     if (!rc && cfg->append_default)
         rc = default_append(cl, err);

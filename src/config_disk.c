@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "src/config_net.h"
-#include "src/config_parse.h"
 #include "layout.h"
+#include "src/config_parse.h"
 #include "util.h"
 #include "virtio.h"
 
@@ -350,7 +350,6 @@ int config_resolve_disks(struct cmdline *cl, struct err *err)
             return rc;
     }
     sort_disks(cl);
-    unsigned mmio = 0;
     for (unsigned i = 0; i < cfg->ndisks; i++) {
         struct disk_config *d = &cfg->disks[i];
         if (!d->attached)
@@ -358,18 +357,9 @@ int config_resolve_disks(struct cmdline *cl, struct err *err)
                            "-drive: '%s' is attached to nothing: add -device "
                            "virtio-blk-pci,drive=ID with its id, or use if=virtio",
                            OPT_QUOTE(d->id));
-        mmio += d->bus == VIRTIO_BUS_MMIO;
         d->block.snapshot |= cfg->snapshot;
         if (!d->queues)
             d->queues = cfg->smp < VIRTIO_MAX_QUEUES ? cfg->smp : VIRTIO_MAX_QUEUES;
     }
-    mmio += cfg->rng && cfg->rng_bus == VIRTIO_BUS_MMIO;
-    mmio += cfg->balloon.there && cfg->balloon.bus == VIRTIO_BUS_MMIO;
-    mmio += cfg->vsock.path && cfg->vsock.bus == VIRTIO_BUS_MMIO;
-    mmio += cfg->virtio_serial && cfg->ports_bus == VIRTIO_BUS_MMIO;
-    if (mmio > VIRTIO_MMIO_SLOTS)
-        return err_set(err, EINVAL,
-                       "%u devices on virtio-mmio: there is room for %d (others fit pci)", mmio,
-                       VIRTIO_MMIO_SLOTS);
     return 0;
 }

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "src/config_net.h"
-#include "layout.h"
 #include "util.h"
 
 #define NIC_FIELD(field) offsetof(struct nic_config, field)
@@ -537,18 +536,11 @@ int config_resolve_nics(struct cmdline *cl, struct err *err)
         rc = config_add_nic(cl, "user", err);
     if (!rc)
         rc = name_macs(cfg, err);
-    unsigned mmio = 0;
-    for (unsigned i = 0; i < cfg->ndisks; i++)
-        mmio += cfg->disks[i].bus == VIRTIO_BUS_MMIO;
     for (unsigned i = 0; i < cfg->nnics && !rc; i++) {
-        mmio += cfg->nics[i].bus == VIRTIO_BUS_MMIO;
         if (!cfg->nics[i].attached)
             rc = err_set(err, EINVAL, "-netdev: '%s' is attached to nothing: add -device "
                                       "virtio-net-pci,netdev=ID with its id",
                          OPT_QUOTE(cfg->nics[i].net.id));
     }
-    if (!rc && mmio > VIRTIO_MMIO_SLOTS)
-        rc = err_set(err, EINVAL, "%u devices on virtio-mmio: there is room for %d (others fit pci)",
-                     mmio, VIRTIO_MMIO_SLOTS);
     return rc;
 }

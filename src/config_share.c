@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "src/config_parse.h"
-#include "layout.h"
 #include "util.h"
 
 #define TAG_MAX 36 /* virtio 1.2 section 5.11.4 */
@@ -95,20 +94,12 @@ static int default_tag(struct config *cfg, struct share_config *s, struct err *e
 int config_resolve_shares(struct cmdline *cl, struct err *err)
 {
     struct config *cfg = &cl->cfg;
-    unsigned mmio = 0;
     for (unsigned i = 0; i < cfg->nshares; i++) {
         struct share_config *s = &cfg->shares[i];
         int rc = s->tag ? 0 : default_tag(cfg, s, err);
         if (rc)
             return rc;
         s->queues = cfg->smp < QUEUES_MAX ? cfg->smp : QUEUES_MAX;
-        mmio += s->bus == VIRTIO_BUS_MMIO;
     }
-    for (unsigned i = 0; mmio && i < cfg->ndisks; i++)
-        mmio += cfg->disks[i].bus == VIRTIO_BUS_MMIO;
-    if (mmio > VIRTIO_MMIO_SLOTS)
-        return err_set(err, EINVAL,
-                       "%u disks and shares on virtio-mmio: there is room for %d (others fit pci)",
-                       mmio, VIRTIO_MMIO_SLOTS);
     return 0;
 }
