@@ -306,5 +306,4 @@ const struct accel_ops interp_accel = {
     .set_state = interp_set_state,
     .set_debug = interp_set_debug,
     .step = interp_step,
-    .cpuid = interp_cpuid,
 };

@@ -99,7 +99,6 @@ void interp_sleep(struct interp *in); /* until woken or kicked */
 
 /* interp_step.c: for the lockstep runner. */
 void interp_step(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
-void interp_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 
 /* interp_counted.c: counted time. */
 static inline bool interp_is_counted(const struct interp *in)

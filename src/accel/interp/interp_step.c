@@ -4,7 +4,6 @@
 // instruction each, a->watch says so); as the follower, by general operations alone.
 #include "src/accel/interp/interp_priv.h"
 
-#include "src/accel/x86/cpuid.h"
 #include "src/accel/x86/vec.h"
 
 /* A repetition's stretches until it is complete (rep.h). */
@@ -76,10 +75,4 @@ void interp_step(struct vcpu *v, const struct step_target *until, struct vm_exit
     *out = (struct vm_exit){.kind = cpu->shutdown ? EXIT_SHUTDOWN : EXIT_STEP};
     if (!cpu->shutdown)
         out->step.did = retired ? STEP_INSN : STEP_FAULT;
-}
-
-void interp_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
-{
-    const struct interp_cpu *c = v->priv;
-    x86_cpuid(&c->cpu, leaf, subleaf, regs);
 }

@@ -129,7 +129,6 @@ static void kvm_vm_fini(struct accel *a)
     if (kvm->sys_fd >= 0)
         close(kvm->sys_fd);
     free(kvm->cpuid);
-    free(kvm->supported);
     free(kvm);
     a->priv = NULL;
     a->intc = NULL;
@@ -213,5 +212,4 @@ const struct accel_ops kvm_accel = {
     .set_state = kvm_set_state,
     .set_debug = kvm_set_debug,
     .step = kvm_vcpu_step,
-    .cpuid_limit = kvm_cpuid_limit,
 };

@@ -44,7 +44,6 @@ struct kvm_vm {
     bool has_xcrs;            /* KVM_CAP_XCRS: the host has XSAVE */
     uint64_t msrs_here;       /* of kvm_msr.c's table, a bit each */
     struct kvm_cpuid2 *cpuid; /* what vCPUs are offered, but for their own ids */
-    struct kvm_cpuid2 *supported; /* lockstep: what this host has; else NULL */
     struct intc intc;
     struct kvm_bell *bells; /* kvm_doorbell.c */
     struct evloop *loop;
@@ -92,7 +91,6 @@ int kvm_follow_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 
 /* kvm_step.c: for the lockstep runner. */
 void kvm_vcpu_step(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
-void kvm_cpuid_limit(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 
 /* kvm_debug.c */
 int kvm_set_debug(struct accel *a, const struct debug_plan *plan, struct err *err);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_model.h"
 #include "layout.h"
 #include "log.h"
 #include "src/accel/lockstep/lockstep_priv.h"
@@ -61,18 +62,6 @@ static void on_dma(void *opaque, gpa_t gpa, uint64_t len)
     ls->wrote(ls->wrote_opaque, gpa, len);
 }
 
-static void limit_leader_cpuid(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
-{
-    struct lockstep *ls = opaque;
-    ls->follow.ops->cpuid_limit(&ls->follow, leaf, subleaf, regs);
-}
-
-static void give_follower_cpuid(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
-{
-    struct lockstep *ls = opaque;
-    ls->lead.ops->cpuid(&ls->lead_cpu, leaf, subleaf, regs);
-}
-
 /* --- set-up --- */
 
 static void ignore_deadline(void *opaque, uint64_t deadline_ns)
@@ -83,16 +72,15 @@ static void ignore_deadline(void *opaque, uint64_t deadline_ns)
 static void wire_engines(struct lockstep *ls)
 {
     struct accel *a = ls->a;
-    ls->lead_watch = (struct accel_watch){.stored = on_stored, .apic = on_apic, .opaque = ls};
-    ls->follow_watch = (struct accel_watch){.plain = true, .opaque = ls};
-    if (ls->cfg->follower->cpuid_limit) {
-        ls->lead_watch.cpuid = limit_leader_cpuid;
-        ls->follow_watch.cpuid = give_follower_cpuid;
-    }
+    cpu_features_all(&ls->features);
+    ls->lead_watch = (struct accel_watch){
+        .stored = on_stored, .apic = on_apic, .features = &ls->features, .opaque = ls,
+    };
+    ls->follow_watch = (struct accel_watch){.plain = true, .features = &ls->features};
     ls->lead = (struct accel){
         .ops = ls->cfg->leader, .gmem = a->gmem, .loop = a->loop, .lock = a->lock, .pio = a->pio, .mmio = a->mmio,
         .clock = a->clock, .io = on_leader_io, .io_opaque = ls, .vcpus = &ls->lead_cpu, .nvcpus = 1,
-        .watch = &ls->lead_watch,
+        .cpu = a->cpu, .watch = &ls->lead_watch,
     };
     ls->follow = (struct accel){
         .ops = ls->cfg->follower, .gmem = &ls->ram, .loop = a->loop, .lock = &ls->follow_lock, .pio = &ls->pio,

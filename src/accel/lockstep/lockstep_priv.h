@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "accel.h"
+#include "cpu_model.h"
 #include "src/accel/lockstep/watchdog.h"
 #include "src/accel/x86/cpu.h"
 
@@ -53,6 +54,7 @@ struct lockstep {
     struct accel lead, follow;
     struct vcpu lead_cpu, follow_cpu;
     struct accel_watch lead_watch, follow_watch;
+    struct cpu_features features; /* of both engines' vCPUs */
     struct vcpu *outer;
 
     /* The follower's own machine: RAM, and buses with nobody on them. */

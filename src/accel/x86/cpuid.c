@@ -109,6 +109,4 @@ void x86_cpuid(const struct x86_cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
         hypervisor_leaf(cpu, leaf, out);
     else
         cpu_leaf(&cpu->features, &place, leaf, subleaf, out);
-    if (cpu->env->change_cpuid)
-        cpu->env->change_cpuid(cpu->env->opaque, leaf, subleaf, out);
 }
