@@ -109,7 +109,6 @@ void lockstep_fail_with(struct lockstep *ls, const char *what); /* an engine's o
 /* lockstep_fetch.c: the instruction at the state's rip, and what kind it is. */
 void lockstep_fetch(const struct cpu_state *s, const struct gmem *gm, struct fetched *out);
 enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fetched *f);
-bool lockstep_translate(const struct cpu_state *s, const struct gmem *gm, uint64_t linear, gpa_t *out);
 uint64_t lockstep_linear_rip(const struct cpu_state *s);
 bool lockstep_is_user(const struct cpu_state *s);
 
