@@ -12,7 +12,6 @@
 #define INT3 0xcc
 #define DR6_STEP 0x4000u
 #define DR7_ALWAYS 0x400u
-#define TRAP_DB 1
 #define TRAP_BP 3
 
 /* --- breakpoints in memory --- */
