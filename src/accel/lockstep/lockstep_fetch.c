@@ -7,6 +7,7 @@
 #include "src/accel/lockstep/lockstep_priv.h"
 #include "src/accel/walk.h"
 #include "src/accel/x86/ops.h"
+#include "util.h"
 
 static bool is_64(const struct cpu_state *s)
 {
@@ -83,7 +84,7 @@ enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fe
         return CLASS_ALONE;
     if (f->insn.op == op_pushf)
         return lockstep_is_user(s) ? CLASS_IMAGE : CLASS_UNTIL; /* a step in ring 3 is by the trap flag: kvm_step.c */
-    for (unsigned i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+    for (unsigned i = 0; i < ARRAY_LEN(classes); i++) {
         if (f->insn.op == classes[i].op)
             return classes[i].class;
     }
