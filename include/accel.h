@@ -218,5 +218,8 @@ extern const struct accel_ops *const accel_list[];
  */
 int accel_resolve_cpu(const struct accel *a, const struct cpu_features *can, struct cpu_features *out, struct err *err);
 
+/* What an engine's message says behind the option that would have chosen it. */
+const char *accel_reason(const struct accel_ops *ops, const struct err *err);
+
 /* By name; unknown names list the known ones. */
 const struct accel_ops *accel_find(const char *name, struct err *err);

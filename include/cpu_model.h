@@ -79,6 +79,9 @@ struct cpu_place {
     uint64_t xcr0, xss; /* now enabled */
 };
 
+/* Bits of APIC ids that tell so many cores apart. */
+unsigned cpu_id_bits(unsigned cores);
+
 /* State components that XCR0 may have. */
 uint64_t cpu_xcr0(const struct cpu_features *f);
 

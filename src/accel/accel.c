@@ -28,6 +28,13 @@ const struct accel_ops *accel_find(const char *name, struct err *err)
     return NULL;
 }
 
+const char *accel_reason(const struct accel_ops *ops, const struct err *err)
+{
+    char option[48];
+    int n = snprintf(option, sizeof option, "-accel %s: ", ops->name);
+    return strncmp(err->msg, option, (size_t)n) ? err->msg : err->msg + n;
+}
+
 int accel_resolve_cpu(const struct accel *a, const struct cpu_features *can, struct cpu_features *out, struct err *err)
 {
     const struct accel_watch *watch = a->watch;

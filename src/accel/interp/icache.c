@@ -93,7 +93,6 @@ static bool is_plain_branch(x86_op *op)
     return false;
 }
 
-
 static unsigned decode_run(struct slot *slots, unsigned max, enum x86_mode mode, const uint8_t *code, unsigned avail,
                            unsigned *bytes)
 {

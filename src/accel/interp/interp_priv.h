@@ -42,6 +42,20 @@ struct interp_cpu {
     struct exit targets[1u << TARGET_CACHE_BITS]; /* of returns and indirect branches; their blocks are in the cache */
 };
 
+/* Linear address of the instruction that comes next. */
+static inline gva_t interp_next_address(const struct x86_cpu *cpu)
+{
+    return (cpu->next_rip + cpu->seg_base[SEG_CS]) & cpu->address_mask;
+}
+
+/* Something that the CPU can take before its next instruction. What waits only for IF is nothing. */
+static inline bool interp_is_asked(const struct x86_cpu *cpu)
+{
+    unsigned a = atomic_load_explicit(&cpu->attention, memory_order_relaxed);
+    return __builtin_expect(a, 0) && (a != ATT_IRQ || cpu->rflags & FL_IF) &&
+           !cpu->interrupt_shadow;
+}
+
 static inline unsigned interp_fetched_hash(gva_t va)
 {
     return (unsigned)(va >> 12 ^ va >> (12 + FETCHED_BITS)) & ((1u << FETCHED_BITS) - 1);

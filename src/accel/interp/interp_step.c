@@ -34,11 +34,6 @@ static bool run_one(struct interp_cpu *c)
     return retired;
 }
 
-static uint64_t linear_rip(const struct x86_cpu *cpu)
-{
-    return (cpu->seg_base[SEG_CS] + cpu->next_rip) & cpu->address_mask;
-}
-
 /* The caller moves the clock, and there is something to move it to: no sleep. */
 static bool time_stands_still(const struct interp *in)
 {
@@ -70,7 +65,8 @@ void interp_step(struct vcpu *v, const struct step_target *until, struct vm_exit
     }
     uint64_t rip = cpu->next_rip;
     bool retired = run_one(c);
-    for (unsigned n = 0; until && n < MAX_STRETCHES && cpu->next_rip == rip && linear_rip(cpu) != until->address; n++)
+    for (unsigned n = 0; until && n < MAX_STRETCHES && cpu->next_rip == rip &&
+                         interp_next_address(cpu) != until->address; n++)
         retired = run_one(c);
     *out = (struct vm_exit){.kind = cpu->shutdown ? EXIT_SHUTDOWN : EXIT_STEP};
     if (!cpu->shutdown)

@@ -73,15 +73,6 @@ static void apply_policy(struct kvm_cpuid2 *c)
     }
 }
 
-/* Number of APIC id bits that tell n cores apart. */
-static unsigned core_bits(unsigned n)
-{
-    unsigned bits = 0;
-    while ((1u << bits) < n)
-        bits++;
-    return bits;
-}
-
 /* Leaf 0xB and 0x1F have one subleaf a level; the host's own are replaced. */
 static void drop_leaf(struct kvm_cpuid2 *c, uint32_t leaf)
 {
@@ -97,7 +88,7 @@ static void add_topology_leaf(struct kvm_cpuid2 *c, unsigned cpus)
 {
     struct kvm_cpuid_entry2 levels[] = {
         {.function = 0xb, .index = 0, .ebx = 1, .ecx = 1u << 8},                         /* threads of a core */
-        {.function = 0xb, .index = 1, .eax = core_bits(cpus), .ebx = cpus, .ecx = 2u << 8 | 1}, /* cores */
+        {.function = 0xb, .index = 1, .eax = cpu_id_bits(cpus), .ebx = cpus, .ecx = 2u << 8 | 1}, /* cores */
         {.function = 0xb, .index = 2, .ecx = 2},
     };
     for (unsigned i = 0; i < ARRAY_LEN(levels) && c->nent < MAX_LEAVES; i++) {
@@ -132,7 +123,7 @@ static void set_package(struct kvm_cpuid2 *c, unsigned cpus)
                 e->eax = (e->eax & 0x3fff) | ((e->eax >> 5 & 7) >= 3 ? cpus - 1 : 0) << 14;
             break;
         case 0x80000008: /* AMD: core count and APIC id size */
-            e->ecx = core_bits(cpus) << 12 | (cpus - 1);
+            e->ecx = cpu_id_bits(cpus) << 12 | (cpus - 1);
             break;
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What the KVM engine's files share: the VM and vCPU handles, and one function group per file.
-// Interface: Documentation/virt/ kvm/api.rst of the Linux kernel, called "KVM API" below.
+// Interface: Documentation/virt/kvm/api.rst of the Linux kernel, called "KVM API" below.
 #pragma once
 
 #include <linux/kvm.h>
@@ -63,8 +63,9 @@ struct kvm_vcpu {
     bool unfinished;     /* the last exit was an access that KVM completes at the next entry */
 };
 
-/* kvm_ioctl.c: an ioctl that repeats on EINTR; -errno on failure. */
+/* kvm_ioctl.c: an ioctl that repeats on EINTR; -errno on failure. With a pointer, or a number. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);
+int kvm_ioctl_number(int fd, unsigned long request, unsigned long arg);
 
 /* kvm_vcpu.c */
 int kvm_vcpu_init(struct vcpu *v, struct err *err);

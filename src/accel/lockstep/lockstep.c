@@ -113,17 +113,16 @@ static void lockstep_vm_fini(struct accel *a)
     a->intc = NULL;
 }
 
-/* The engines' messages open with the option that would have chosen them. */
 static int open_follower(struct lockstep *ls, struct err *err)
 {
     struct err why = {0};
-    char option[48];
     int rc = ls->follow.ops->vm_init(&ls->follow, &why);
     if (!rc)
         return 0;
-    int n = snprintf(option, sizeof option, "-accel %s: ", ls->follow.ops->name);
-    return err_set(err, -rc, "-accel lockstep: %s does not work here: %s; possible everywhere: lockstep=interp,interp",
-                   ls->follow.ops->name, strncmp(why.msg, option, (size_t)n) ? why.msg : why.msg + n);
+    return err_set(err, -rc,
+                   "-accel lockstep: %s does not work here: %s; possible everywhere: "
+                   "lockstep=interp,interp",
+                   ls->follow.ops->name, accel_reason(ls->follow.ops, &why));
 }
 
 static int init_steps(struct lockstep *ls, struct err *err)
