@@ -60,6 +60,7 @@ enum debug_run { DEBUG_GO, DEBUG_STEP, DEBUG_STAY };
 
 struct accel;
 struct cpu_choice;
+struct cpu_features;
 struct vcpu;
 
 enum exit_kind {
@@ -119,8 +120,8 @@ struct accel_watch {
     void (*stored)(void *opaque, gpa_t gpa, uint64_t len);
     /* Software engines: the guest reached the engine's own local APIC (other devices are seen by accel.io). May be NULL. */
     void (*apic)(void *opaque);
-    /* Changes what a vCPU is to answer to CPUID; regs (eax, ebx, ecx, edx) has the engine's own answer. May be NULL. */
-    void (*cpuid)(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+    /* What vCPUs of both engines show: each vm_init takes away what its engine cannot, vcpu_init reads the result. */
+    struct cpu_features *features;
     void *opaque;
 };
 
@@ -174,11 +175,8 @@ struct accel_ops {
     /*
      * Lockstep only, else NULL. step: one instruction, then EXIT_STEP. With `until`, as many as it takes to come to that place: for
      * instructions that a debug trap after them would change or that are several by the engine's count.
-     * cpuid: what vCPUs answer. cpuid_limit: take from regs what vCPUs of this engine cannot do.
      */
     void (*step)(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
-    void (*cpuid)(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
-    void (*cpuid_limit)(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 };
 
 /* One VM as its engine sees it. Embedded in struct vm. */
@@ -223,6 +221,15 @@ struct vcpu {
 
 /* All engines, NULL-terminated. */
 extern const struct accel_ops *const accel_list[];
+
+/*
+ * For engines' vm_init: what vCPUs show where the engine can offer `can`, by -cpu and, under lockstep, by what the
+ * other engine can.
+ */
+int accel_resolve_cpu(const struct accel *a, const struct cpu_features *can, struct cpu_features *out, struct err *err);
+
+/* What an engine's message says behind the option that would have chosen it. */
+const char *accel_reason(const struct accel_ops *ops, const struct err *err);
 
 /* By name; unknown names list the known ones. */
 const struct accel_ops *accel_find(const char *name, struct err *err);

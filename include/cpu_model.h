@@ -37,6 +37,9 @@ static inline bool cpu_has(const struct cpu_features *f, enum cpu_word word, uns
 /* Everything in the table: what the software engines emulate, given a host with the vector units for it. */
 void cpu_features_all(struct cpu_features *out);
 
+/* Take from f what `other` has not. Statements stay, which need nothing of a host. */
+void cpu_features_narrow(struct cpu_features *f, const struct cpu_features *other);
+
 /* False for a model-specific register whose feature is not there. */
 bool cpu_msr_offered(const struct cpu_features *f, uint32_t msr);
 
@@ -75,6 +78,9 @@ struct cpu_place {
     bool osxsave;       /* CR4.OSXSAVE */
     uint64_t xcr0, xss; /* now enabled */
 };
+
+/* Bits of APIC ids that tell so many cores apart. */
+unsigned cpu_id_bits(unsigned cores);
 
 /* State components that XCR0 may have. */
 uint64_t cpu_xcr0(const struct cpu_features *f);

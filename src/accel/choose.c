@@ -36,14 +36,6 @@ __attribute__((format(printf, 3, 4))) static void add(char *text, size_t len, co
     va_end(ap);
 }
 
-/* Messages of an engine open with the option that chose it, which nobody gave here. */
-static const char *without_option(const char *msg, const char *name)
-{
-    char option[48];
-    int n = snprintf(option, sizeof option, "-accel %s: ", name);
-    return strncmp(msg, option, (size_t)n) ? msg : msg + n;
-}
-
 void choose_judge(const struct accel_ops *ops, const struct probe_result *probe,
                   struct verdict *out)
 {
@@ -51,7 +43,7 @@ void choose_judge(const struct accel_ops *ops, const struct probe_result *probe,
     *out = (struct verdict){.usable = probe->opened};
     if (!probe->opened) {
         snprintf(out->reason, sizeof out->reason, "%.*s", (int)sizeof out->reason - 1,
-                 without_option(probe->err.msg, ops->name));
+                 accel_reason(ops, &probe->err));
         return;
     }
     if (probe->mips > 0)
@@ -106,7 +98,7 @@ int choose_engine(const struct accel_ops *const *list, const struct chooser *cho
             return 0;
         }
         add(passed, sizeof passed, "%s%s: %s", passed[0] ? "; " : "", ops->name,
-            verdict.usable ? without_option(refused.msg, ops->name) : verdict.reason);
+            verdict.usable ? accel_reason(ops, &refused) : verdict.reason);
     }
     return err_set(err, -rc, "-accel " CHOOSE_AUTO ": no engine works here (%s)", passed);
 }

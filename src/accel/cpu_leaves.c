@@ -50,10 +50,10 @@ static uint32_t word(const char *text, unsigned n)
     return v;
 }
 
-static unsigned id_bits(unsigned n)
+unsigned cpu_id_bits(unsigned cores)
 {
     unsigned bits = 0;
-    while ((1u << bits) < n)
+    while ((1u << bits) < cores)
         bits++;
     return bits;
 }
@@ -74,7 +74,7 @@ static void topology(const struct cpu_place *p, uint32_t level, uint32_t r[4])
         r[EBX] = 1;
         r[ECX] |= 1u << 8;
     } else if (level == 1) { /* cores of the package */
-        r[EAX] = id_bits(p->cpus);
+        r[EAX] = cpu_id_bits(p->cpus);
         r[EBX] = p->cpus;
         r[ECX] |= 2u << 8;
     }
@@ -113,7 +113,7 @@ static void caches(const struct cpu_place *p, uint32_t sub, uint32_t r[4])
                  {2, 1, 8, 64, false},
                  {3, 2, 8, 1024, false},
                  {3, 3, 16, 16384, true}};
-    if (sub >= sizeof cache / sizeof cache[0])
+    if (sub >= ARRAY_LEN(cache))
         return;
     r[EAX] = cache[sub].type | cache[sub].level << 5 | 1u << 8 |
              (cache[sub].shared ? (p->cpus - 1) << 14 : 0);
@@ -189,7 +189,7 @@ static void extended(const struct cpu_features *f, const struct cpu_place *p, ui
     case 0x80000008:
         r[EAX] = p->phys_bits | 48u << 8;
         r[EBX] = f->word[CPU_E8_EBX];
-        r[ECX] = id_bits(n) << 12 | (n - 1);
+        r[ECX] = cpu_id_bits(n) << 12 | (n - 1);
         break;
     case 0x8000001d:
         caches(p, sub, r);

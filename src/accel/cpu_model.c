@@ -134,6 +134,17 @@ void cpu_features_all(struct cpu_features *out)
     up_to(out, MAX);
 }
 
+void cpu_features_narrow(struct cpu_features *f, const struct cpu_features *other)
+{
+    struct cpu_features keep = *other;
+    for (unsigned i = 0; i < ARRAY_LEN(features); i++) {
+        if (features[i].says)
+            add(&keep, &features[i]);
+    }
+    for (unsigned w = 0; w < CPU_WORDS; w++)
+        f->word[w] &= keep.word[w];
+}
+
 static const struct feature *find_feature(const char *name, size_t len)
 {
     for (unsigned i = 0; i < ARRAY_LEN(features); i++) {

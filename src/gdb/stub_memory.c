@@ -4,8 +4,8 @@
 // Only RAM is read and written: devices must not notice a debugger.
 #include <string.h>
 
+#include "src/accel/walk.h"
 #include "src/gdb/stub.h"
-#include "src/gdb/walk.h"
 
 #define READ_MAX (PACKET_MAX / 2 - 64)
 

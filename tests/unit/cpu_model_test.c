@@ -88,6 +88,18 @@ START_TEST(statements_need_nothing_of_the_host)
 }
 END_TEST
 
+START_TEST(narrowing_takes_what_the_other_lacks_but_no_statements)
+{
+    struct cpu_features f = everything(), other = everything();
+    other.word[CPU_7_EBX] &= ~(1u << 20);
+    other.word[CPU_E1_ECX] &= ~(1u << 22);
+    cpu_features_narrow(&f, &other);
+    ck_assert(!cpu_has(&f, SMAP) && cpu_has(&f, AVX2) && cpu_has(&f, TOPOEXT));
+    cpu_features_narrow(&other, &f);
+    ck_assert(!cpu_has(&other, TOPOEXT));
+}
+END_TEST
+
 START_TEST(what_rests_on_a_missing_feature_goes_with_it)
 {
     struct cpu_features have = everything(), out;
@@ -212,6 +224,7 @@ int main(void)
     tcase_add_test(tc, a_model_does_not_depend_on_what_the_engine_has_besides);
     tcase_add_test(tc, missing_features_are_named);
     tcase_add_test(tc, statements_need_nothing_of_the_host);
+    tcase_add_test(tc, narrowing_takes_what_the_other_lacks_but_no_statements);
     tcase_add_test(tc, what_rests_on_a_missing_feature_goes_with_it);
     tcase_add_test(tc, the_last_word_about_a_feature_counts);
     tcase_add_test(tc, host_needs_the_hosts_cpu);

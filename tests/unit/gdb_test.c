@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The gdb stub from its packets to an engine: framing and its limits, page walks against tables built here, registers there and back, and whole
+// The gdb stub from its packets to an engine: framing and its limits, registers there and back, and whole
 // conversations with a machine of the interpreter, whose vCPU this test runs itself when the stub lets it go.
 #include <check.h>
 #include <stdio.h>
@@ -11,7 +11,6 @@
 #include "src/gdb/packet.h"
 #include "src/gdb/regs.h"
 #include "src/gdb/stub.h"
-#include "src/gdb/walk.h"
 #include "tests/lib/accel_rig.h"
 #include "tests/lib/gdb_chaos.h"
 #include "util.h"
@@ -85,110 +84,6 @@ START_TEST(packet_out_is_read_back_by_packet_in)
         ck_assert_int_eq(packet_feed(&in, out.bytes[n]), n + 1 < out.len ? PACKET_NONE : PACKET_READY);
     ck_assert_uint_eq(in.len, sizeof bytes);
     ck_assert_mem_eq(in.body, bytes, sizeof bytes);
-}
-END_TEST
-
-/* --- walks --- */
-
-static struct gmem gm;
-
-static void put64(gpa_t at, uint64_t val)
-{
-    ck_assert(!gmem_write(&gm, at, &val, 8));
-}
-
-static void put32(gpa_t at, uint32_t val)
-{
-    ck_assert(!gmem_write(&gm, at, &val, 4));
-}
-
-static void make_ram(void)
-{
-    struct err err;
-    ck_assert(!gmem_init(&gm, MIB(2), 0xc0000000, 1ull << 32, &err));
-}
-
-static void drop_ram(void)
-{
-    gmem_fini(&gm);
-}
-
-static uint64_t leads(const struct cpu_state *cpu, uint64_t va)
-{
-    gpa_t gpa;
-    return walk_linear(&gm, cpu, va, &gpa) ? gpa : UINT64_MAX;
-}
-
-START_TEST(walk_without_paging_is_the_address)
-{
-    struct cpu_state cpu = {.cr0 = 1};
-    ck_assert_uint_eq(leads(&cpu, 0x12345), 0x12345);
-    ck_assert_uint_eq(leads(&cpu, 1ull << 32), UINT64_MAX);
-}
-END_TEST
-
-START_TEST(walk_of_32_bits_knows_large_pages_only_with_pse)
-{
-    struct cpu_state cpu = {.cr0 = 0x80000001, .cr3 = 0x1000};
-    put32(0x1000 + 4 * 1, 0x2001);
-    put32(0x2000 + 4 * 3, 0x7007);
-    put32(0x1000 + 4 * 2, 0x00c00081 | 5 << 13);
-    ck_assert_uint_eq(leads(&cpu, 0x403123), 0x7123);
-    ck_assert_uint_eq(leads(&cpu, 0x404000), UINT64_MAX);
-    ck_assert_uint_eq(leads(&cpu, 0xc00000), UINT64_MAX);
-    ck_assert_uint_ne(leads(&cpu, 0x812345), 0x500c12345);
-    cpu.cr4 = 1 << 4;
-    ck_assert_uint_eq(leads(&cpu, 0x812345), 0x500c12345);
-}
-END_TEST
-
-START_TEST(walk_of_pae_begins_at_four_entries)
-{
-    struct cpu_state cpu = {.cr0 = 0x80000001, .cr4 = 1 << 5, .cr3 = 0x1020};
-    put64(0x1020 + 8 * 3, 0x2001);
-    put64(0x2000 + 8 * 1, 0x3003);
-    put64(0x3000 + 8 * 2, 0x9003 | 1ull << 63);
-    put64(0x2000 + 8 * 5, 0x1200083);
-    ck_assert_uint_eq(leads(&cpu, 0xc0202fff), 0x9fff);
-    ck_assert_uint_eq(leads(&cpu, 0xc0b23456), 0x1323456);
-    ck_assert_uint_eq(leads(&cpu, 0x00202000), UINT64_MAX);
-}
-END_TEST
-
-static struct cpu_state long_mode(void)
-{
-    return (struct cpu_state){.cr0 = 0x80000001, .cr4 = 1 << 5, .efer = 1 << 10, .cr3 = 0x1005};
-}
-
-START_TEST(walk_of_four_levels_finds_pages_of_each_size)
-{
-    struct cpu_state cpu = long_mode();
-    put64(0x1000 + 8 * 511, 0x2003);
-    put64(0x2000 + 8 * 510, 0x3003);
-    put64(0x3000 + 8 * 0, 0x4003);
-    put64(0x4000 + 8 * 7, 0x8003);
-    put64(0x3000 + 8 * 1, 0x10000083);
-    put64(0x2000 + 8 * 511, 0x40000083);
-    ck_assert_uint_eq(leads(&cpu, 0xffffffff80007abc), 0x8abc);
-    ck_assert_uint_eq(leads(&cpu, 0xffffffff80234567), 0x10034567);
-    ck_assert_uint_eq(leads(&cpu, 0xffffffffc1234567), 0x41234567);
-    ck_assert_uint_eq(leads(&cpu, 0xffffffff80008000), UINT64_MAX);
-    ck_assert_uint_eq(leads(&cpu, 0x0000ff8000000000), UINT64_MAX); /* not canonical */
-}
-END_TEST
-
-START_TEST(walk_of_five_levels_and_tables_outside_ram)
-{
-    struct cpu_state cpu = long_mode();
-    cpu.cr4 |= 1 << 12;
-    put64(0x1000 + 8 * 1, 0x2003);
-    put64(0x2000, 0x3003);
-    put64(0x3000, 0x4000083);
-    ck_assert_uint_eq(leads(&cpu, 1ull << 48 | 0x123), 0x123); /* 1 GiB pages ignore the bits inside */
-    put64(0x2000, 0x7ffffff000003);
-    ck_assert_uint_eq(leads(&cpu, 1ull << 48), UINT64_MAX);
-    cpu.cr3 = ~0ull;
-    ck_assert_uint_eq(leads(&cpu, 0), UINT64_MAX);
 }
 END_TEST
 
@@ -558,7 +453,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("gdb");
-    TCase *packets = tcase_create("packets"), *walks = tcase_create("walks"), *talks = tcase_create("talks");
+    TCase *packets = tcase_create("packets"), *talks = tcase_create("talks");
     tcase_add_test(packets, packet_takes_body_with_right_checksum);
     tcase_add_test(packets, packet_unescapes_and_begins_anew_at_dollar);
     tcase_add_test(packets, packet_hears_interrupt_and_acks_only_between_packets);
@@ -568,12 +463,6 @@ int main(void)
     tcase_add_test(packets, registers_selectors_are_seen_but_not_set);
     tcase_add_test(packets, registers_description_names_each_once);
     tcase_add_test(packets, stub_survives_any_bytes);
-    tcase_add_checked_fixture(walks, make_ram, drop_ram);
-    tcase_add_test(walks, walk_without_paging_is_the_address);
-    tcase_add_test(walks, walk_of_32_bits_knows_large_pages_only_with_pse);
-    tcase_add_test(walks, walk_of_pae_begins_at_four_entries);
-    tcase_add_test(walks, walk_of_four_levels_finds_pages_of_each_size);
-    tcase_add_test(walks, walk_of_five_levels_and_tables_outside_ram);
     tcase_add_checked_fixture(talks, start, end);
     tcase_add_test(talks, stub_answers_what_gdb_asks_first);
     tcase_add_test(talks, stub_acknowledges_until_told_not_to);
@@ -589,7 +478,6 @@ int main(void)
     tcase_add_test(talks, stub_interrupt_stops_only_what_runs);
     tcase_add_test(talks, stub_kill_asks_for_the_end);
     suite_add_tcase(suite, packets);
-    suite_add_tcase(suite, walks);
     suite_add_tcase(suite, talks);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

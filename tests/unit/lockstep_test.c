@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_model.h"
 #include "src/accel/interp/interp.h"
 #include "src/accel/kvm/kvm.h"
 #include "src/accel/lockstep/lockstep.h"
@@ -31,6 +32,13 @@ static void bad_step(struct vcpu *v, const struct step_target *until, struct vm_
     ck_assert(!honest->get_state(v, &cpu, &err));
     plant(&rig, v, &cpu);
     ck_assert(!honest->set_state(v, &cpu, &err));
+}
+
+/* A follower on a host without POPCNT and AVX. */
+static int poor_vm_init(struct accel *a, struct err *err)
+{
+    a->watch->features->word[CPU_1_ECX] &= ~(1u << 23 | 1u << 28);
+    return honest->vm_init(a, err);
 }
 
 static struct accel_ops bad;
@@ -202,6 +210,32 @@ static void change_base(struct accel_rig *r, struct vcpu *v, struct cpu_state *c
     cpu->seg[SEG_FS].base = 0x1000;
 }
 
+PROGRAM(ask, "    mov $1, %eax\n"
+             "    cpuid\n"
+             "    mov %ecx, %r8d\n"
+             "    mov $7, %eax\n"
+             "    xor %ecx, %ecx\n"
+             "    cpuid\n"
+             "    out %al, $0x80\n");
+
+START_TEST(both_show_what_both_can)
+{
+    struct cpu_state cpu;
+    struct err err = {0};
+    honest = &interp_accel;
+    bad = interp_accel;
+    bad.vm_init = poor_vm_init;
+    config = (struct lockstep_config){.leader = &interp_accel, .follower = &bad, .every = 1};
+    ck_assert_msg(!accel_rig_open_lockstep(&rig, &lockstep_accel, &config, &err), "%s", err.msg);
+    runs_to_the_end(ask, ask_end);
+    ck_assert(!lockstep_accel.get_state(&rig.vcpu, &cpu, &err));
+    ck_assert_uint_eq(cpu.gpr[R8] & (1u << 23 | 1u << 28), 0);
+    ck_assert_uint_ne(cpu.gpr[R8] & 1u << 31, 0);   /* a hypervisor is there */
+    ck_assert_uint_eq(cpu.gpr[RBX] & 1u << 5, 0); /* AVX2 rests on AVX */
+    close_pair();
+}
+END_TEST
+
 static void change_store(struct accel_rig *r, struct vcpu *v, struct cpu_state *cpu)
 {
     uint64_t wrong = 3;
@@ -363,6 +397,7 @@ int main(void)
     tcase_add_test(tc, equal_engines_come_to_the_end);
     tcase_add_test(tc, what_a_debug_step_does_badly_is_no_difference);
     tcase_add_test(tc, rings_and_exceptions_are_followed);
+    tcase_add_test(tc, both_show_what_both_can);
     tcase_add_test(tc, a_flag_is_found_at_its_instruction);
     tcase_add_test(tc, a_register_is_found_with_both_values);
     tcase_add_test(tc, vectors_and_segments_are_compared);

@@ -586,8 +586,8 @@ START_TEST(context_numbers_may_run_out)
         x86_write_cr3(cpu, RIG_PML4);
         ck_assert_uint_eq(mem_read32(cpu, PAGE), n);
     }
-    ck_assert_uint_gt(mmu_stats(cpu).context_wraps, 0);
-    ck_assert_uint_eq(r->mapping_changes, mmu_stats(cpu).context_wraps);
+    ck_assert_uint_gt(mmu_context_wraps(cpu), 0);
+    ck_assert_uint_eq(r->mapping_changes, mmu_context_wraps(cpu));
 }
 END_TEST
 

@@ -32,7 +32,8 @@ void fast_call_last(struct x86_cpu *cpu, const struct slot *s)
     cpu->icount += (uint64_t)(s - c->running->slots) + 1;
 }
 
-void fast_end(struct x86_cpu *cpu, const struct slot *s)
+/* The last instruction's successor: rip goes on behind the block. insn.end is its length. */
+static void fast_end(struct x86_cpu *cpu, const struct slot *s)
 {
     cpu->next_rip = fast_rip(cpu, &s->insn);
     cpu->icount += s->insn.count;

@@ -41,9 +41,6 @@ struct exit {
     uint64_t key;
 };
 
-/* The last instruction's successor: rip goes on behind the block. insn.end is its length. */
-fast_handler fast_end;
-
 /* Any instruction; the same for one that sets next_rip itself and ends the block. */
 fast_handler fast_call, fast_call_last;
 

@@ -27,7 +27,7 @@ struct block {
     uint16_t bytes; /* of code */
     uint8_t mode;
     bool plain_end; /* ends in a near branch, or just ends: no mode, flag or shadow can have changed */
-    struct slot slots[]; /* n, the one of fast_end, and the exits */
+    struct slot slots[]; /* n, the one behind them, and the exits */
 };
 
 #define BLOCK_DEAD 0x7fffffff
@@ -48,7 +48,7 @@ struct icache {
     struct code_page *newest_page;
     fast_handler *leave;      /* what the instructions of a dead block become */
     unsigned max_insns;       /* of a block; BLOCK_MAX_INSNS unless told */
-    uint64_t translations, flushes, invalidations;
+    uint64_t flushes;
 };
 
 /* ram_end: physical addresses below it can hold code. The arena is at most `arena_size`, at least 4 MiB. */

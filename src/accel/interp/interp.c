@@ -332,5 +332,4 @@ const struct accel_ops interp_accel = {
     .counters = interp_counters,
     .set_debug = interp_set_debug,
     .step = interp_step,
-    .cpuid = interp_cpuid,
 };

@@ -31,14 +31,9 @@ static const struct debug_point *break_within(const struct interp_cpu *c, gva_t 
     return NULL;
 }
 
-static gva_t next_address(const struct x86_cpu *cpu)
-{
-    return (cpu->next_rip + cpu->seg_base[SEG_CS]) & cpu->address_mask;
-}
-
 static bool fits(const struct interp_cpu *c, const struct block *b)
 {
-    return b->n <= c->slice_end - c->cpu.icount && !break_within(c, next_address(&c->cpu), b->bytes);
+    return b->n <= c->slice_end - c->cpu.icount && !break_within(c, interp_next_address(&c->cpu), b->bytes);
 }
 
 static void on_hit(struct x86_cpu *cpu, unsigned which)
@@ -64,14 +59,6 @@ void interp_debug_tell(struct interp *in, struct vm_exit *out)
     *out = in->debug->exit;
 }
 
-/* Interrupts, kicks and the like, which come between blocks. */
-static bool is_asked(const struct interp_cpu *c)
-{
-    const struct x86_cpu *cpu = &c->cpu;
-    unsigned a = atomic_load(&cpu->attention);
-    return !cpu->interrupt_shadow && a && (a != ATT_IRQ || cpu->rflags & FL_IF);
-}
-
 static bool step(struct interp_cpu *c)
 {
     c->running = NULL;
@@ -87,9 +74,9 @@ bool interp_debug_run(struct interp_cpu *c)
     if (c->vcpu->debug_run == DEBUG_STEP)
         return step(c);
     while ((int64_t)(c->slice_end - cpu->icount) > 0 && interp_can_run(c)) {
-        if (is_asked(c) || atomic_load(&c->in->kicked))
+        if (interp_is_asked(cpu) || atomic_load(&c->in->kicked))
             return false;
-        const struct debug_point *here = break_within(c, next_address(cpu), 1);
+        const struct debug_point *here = break_within(c, interp_next_address(cpu), 1);
         if (here)
             return tell(c, here);
         interp_run_block_if(c, fits);

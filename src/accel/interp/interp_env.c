@@ -146,14 +146,6 @@ static void code_written(void *opaque, gpa_t gpa, unsigned len)
     icache_written(&in->icache, gpa, len);
 }
 
-static void change_cpuid(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
-{
-    const struct interp *in = opaque;
-    const struct accel_watch *watch = in->a->watch;
-    if (watch && watch->cpuid)
-        watch->cpuid(watch->opaque, leaf, subleaf, regs);
-}
-
 /* No exit with an address in it holds any more. */
 static void void_exits(struct interp *in)
 {
@@ -286,7 +278,6 @@ int interp_env_init(struct interp *in, struct err *err)
         .code_mapping_changed = code_mapping_changed,
         .code_page_flushed = code_page_flushed,
         .pause = pause_cpu,
-        .change_cpuid = change_cpuid,
         .phys_bits = CPU_PHYS_BITS,
         .ncpus = in->ncpus,
         .tsc_hz = TSC_HZ,
@@ -295,10 +286,10 @@ int interp_env_init(struct interp *in, struct err *err)
     };
     struct cpu_features can;
     x86_emulated_features(&in->env, &can);
-    int rc = cpu_model_resolve(a->cpu, &can, a->ops->name, false, &in->features, err);
+    int rc = accel_resolve_cpu(a, &can, &in->features, err);
     if (rc)
         return rc;
-    in->env.features = &in->features;
+    in->env.features = a->watch ? a->watch->features : &in->features;
     const struct intc_soft_config cfg = {
         .pio = a->pio,
         .mmio = a->mmio,

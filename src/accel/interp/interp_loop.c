@@ -91,14 +91,9 @@ static struct block *find_block(struct interp_cpu *c, gva_t va)
     return b;
 }
 
-static inline gva_t next_address(const struct x86_cpu *cpu)
-{
-    return (cpu->next_rip + cpu->seg_base[SEG_CS]) & cpu->address_mask;
-}
-
 static inline struct block *next_block(struct interp_cpu *c)
 {
-    gva_t va = next_address(&c->cpu);
+    gva_t va = interp_next_address(&c->cpu);
     const struct exit *t = interp_target_at(c, va);
     if (t->va == va && t->key == c->key && t->to->need != BLOCK_DEAD && within_limit(&c->cpu, c->cpu.next_rip, t->to))
         return t->to;
@@ -163,13 +158,6 @@ static bool settle_after(struct x86_cpu *cpu)
     return cpu->halted || cpu->shutdown;
 }
 
-/* An interrupt that waits only for IF need not end the loop at every block. */
-static inline bool must_leave(const struct x86_cpu *cpu)
-{
-    unsigned a = atomic_load_explicit(&cpu->attention, memory_order_relaxed);
-    return __builtin_expect(a, 0) && (a != ATT_IRQ || cpu->rflags & FL_IF);
-}
-
 /* What was not a plain branch may have changed anything. False: leave the loop. */
 static bool settle(struct interp_cpu *c)
 {
@@ -207,7 +195,7 @@ void interp_run_cpu(struct interp_cpu *c)
     while ((int64_t)(end - cpu->icount) > 0) {
         if (!plain && !settle(c))
             return;
-        if (must_leave(cpu) && !cpu->interrupt_shadow)
+        if (interp_is_asked(cpu))
             return;
         if (!plain)
             begin_instruction(cpu);
@@ -275,7 +263,7 @@ bool interp_run_block(struct interp_cpu *c)
 static inline bool slice_goes_on(const struct interp_cpu *c)
 {
     const struct x86_cpu *cpu = &c->cpu;
-    return (int64_t)(c->slice_end - cpu->icount) > 0 && (!must_leave(cpu) || cpu->interrupt_shadow) && !cpu->halted &&
+    return (int64_t)(c->slice_end - cpu->icount) > 0 && !interp_is_asked(cpu) && !cpu->halted &&
            !cpu->shutdown;
 }
 

@@ -42,6 +42,20 @@ struct interp_cpu {
     struct exit targets[1u << TARGET_CACHE_BITS]; /* of returns and indirect branches; their blocks are in the cache */
 };
 
+/* Linear address of the instruction that comes next. */
+static inline gva_t interp_next_address(const struct x86_cpu *cpu)
+{
+    return (cpu->next_rip + cpu->seg_base[SEG_CS]) & cpu->address_mask;
+}
+
+/* Something that the CPU can take before its next instruction. What waits only for IF is nothing. */
+static inline bool interp_is_asked(const struct x86_cpu *cpu)
+{
+    unsigned a = atomic_load_explicit(&cpu->attention, memory_order_relaxed);
+    return __builtin_expect(a, 0) && (a != ATT_IRQ || cpu->rflags & FL_IF) &&
+           !cpu->interrupt_shadow;
+}
+
 static inline unsigned interp_fetched_hash(gva_t va)
 {
     return (unsigned)(va >> 12 ^ va >> (12 + FETCHED_BITS)) & ((1u << FETCHED_BITS) - 1);
@@ -99,7 +113,6 @@ void interp_sleep(struct interp *in); /* until woken or kicked */
 
 /* interp_step.c: for the lockstep runner. */
 void interp_step(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
-void interp_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 
 /* interp_counted.c: counted time. */
 static inline bool interp_is_counted(const struct interp *in)

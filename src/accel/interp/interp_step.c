@@ -4,7 +4,6 @@
 // instruction each, a->watch says so); as the follower, by general operations alone.
 #include "src/accel/interp/interp_priv.h"
 
-#include "src/accel/x86/cpuid.h"
 #include "src/accel/x86/vec.h"
 
 /* A repetition's stretches until it is complete (rep.h). */
@@ -33,11 +32,6 @@ static bool run_one(struct interp_cpu *c)
     bool retired = plain ? run_plain(c) : interp_run_block(c);
     vec_fp_release(&c->cpu);
     return retired;
-}
-
-static uint64_t linear_rip(const struct x86_cpu *cpu)
-{
-    return (cpu->seg_base[SEG_CS] + cpu->next_rip) & cpu->address_mask;
 }
 
 /* The caller moves the clock, and there is something to move it to: no sleep. */
@@ -71,15 +65,10 @@ void interp_step(struct vcpu *v, const struct step_target *until, struct vm_exit
     }
     uint64_t rip = cpu->next_rip;
     bool retired = run_one(c);
-    for (unsigned n = 0; until && n < MAX_STRETCHES && cpu->next_rip == rip && linear_rip(cpu) != until->address; n++)
+    for (unsigned n = 0; until && n < MAX_STRETCHES && cpu->next_rip == rip &&
+                         interp_next_address(cpu) != until->address; n++)
         retired = run_one(c);
     *out = (struct vm_exit){.kind = cpu->shutdown ? EXIT_SHUTDOWN : EXIT_STEP};
     if (!cpu->shutdown)
         out->step.did = retired ? STEP_INSN : STEP_FAULT;
-}
-
-void interp_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
-{
-    const struct interp_cpu *c = v->priv;
-    x86_cpuid(&c->cpu, leaf, subleaf, regs);
 }

@@ -28,11 +28,6 @@ static const struct {
     {KVM_CAP_DEBUGREGS, "debug registers"},     {KVM_CAP_XSAVE, "XSAVE state"},
 };
 
-static int ioctl_long(int fd, unsigned long request, unsigned long arg)
-{
-    return kvm_ioctl(fd, request, (void *)(uintptr_t)arg);
-}
-
 static int open_kvm(struct err *err)
 {
     int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -58,12 +53,12 @@ static int open_kvm(struct err *err)
 
 static int check_api(int fd, struct err *err)
 {
-    int version = ioctl_long(fd, KVM_GET_API_VERSION, 0);
+    int version = kvm_ioctl_number(fd, KVM_GET_API_VERSION, 0);
     if (version != KVM_API_VERSION)
         return err_set(err, ENOTSUP, "-accel kvm: /dev/kvm speaks API version %d, need %d", version,
                        KVM_API_VERSION);
     for (unsigned i = 0; i < ARRAY_LEN(needed_caps); i++) {
-        if (ioctl_long(fd, KVM_CHECK_EXTENSION, (unsigned long)needed_caps[i].cap) <= 0)
+        if (kvm_ioctl_number(fd, KVM_CHECK_EXTENSION, (unsigned long)needed_caps[i].cap) <= 0)
             return err_set(err, ENOTSUP,
                            "-accel kvm: this kernel's KVM lacks %s; Linux 4.12 or newer has it",
                            needed_caps[i].name);
@@ -73,7 +68,7 @@ static int check_api(int fd, struct err *err)
 
 static int check_vcpu_count(const struct kvm_vm *kvm, unsigned n, struct err *err)
 {
-    int max = ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+    int max = kvm_ioctl_number(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
     if (max <= 0)
         max = 4; /* KVM API 4.7: assume 4 where the kernel does not say */
     if (n > (unsigned)max)
@@ -103,15 +98,15 @@ static int add_memslots(const struct kvm_vm *kvm, const struct gmem *gm, struct 
  */
 static int create_vm(struct kvm_vm *kvm, const struct gmem *gm, struct err *err)
 {
-    kvm->vm_fd = ioctl_long(kvm->sys_fd, KVM_CREATE_VM, 0);
+    kvm->vm_fd = kvm_ioctl_number(kvm->sys_fd, KVM_CREATE_VM, 0);
     if (kvm->vm_fd < 0)
         return err_set_errno(err, -kvm->vm_fd, "-accel kvm: create a VM");
     uint64_t identity = KVM_IDENTITY_BASE;
     int rc = kvm_ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
     if (!rc)
-        rc = ioctl_long(kvm->vm_fd, KVM_SET_TSS_ADDR, KVM_IDENTITY_BASE + 0x1000);
+        rc = kvm_ioctl_number(kvm->vm_fd, KVM_SET_TSS_ADDR, KVM_IDENTITY_BASE + 0x1000);
     if (!rc)
-        rc = ioctl_long(kvm->vm_fd, KVM_CREATE_IRQCHIP, 0);
+        rc = kvm_ioctl_number(kvm->vm_fd, KVM_CREATE_IRQCHIP, 0);
     if (rc)
         return err_set_errno(err, -rc, "-accel kvm: set up the VM");
     return add_memslots(kvm, gm, err);
@@ -129,7 +124,6 @@ static void kvm_vm_fini(struct accel *a)
     if (kvm->sys_fd >= 0)
         close(kvm->sys_fd);
     free(kvm->cpuid);
-    free(kvm->supported);
     free(kvm);
     a->priv = NULL;
     a->intc = NULL;
@@ -148,14 +142,14 @@ static int init_steps(struct accel *a, struct kvm_vm *kvm, struct err *err)
         rc = create_vm(kvm, a->gmem, err);
     if (rc)
         return rc;
-    kvm->run_size = (size_t)ioctl_long(kvm->sys_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    kvm->run_size = (size_t)kvm_ioctl_number(kvm->sys_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     kvm->doorbell_any_len =
-        ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
+        kvm_ioctl_number(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
     kvm->tsc_deadline =
-        ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-    int synced = ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
+        kvm_ioctl_number(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+    int synced = kvm_ioctl_number(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
     kvm->has_sync_regs = synced > 0 && (unsigned)synced & KVM_SYNC_X86_SREGS;
-    kvm->has_xcrs = ioctl_long(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
+    kvm->has_xcrs = kvm_ioctl_number(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
     rc = kvm_irq_init(a, err);
     return rc ? rc : kvm_cpuid_init(a, err);
 }
@@ -215,5 +209,4 @@ const struct accel_ops kvm_accel = {
     .counters = kvm_counters,
     .set_debug = kvm_set_debug,
     .step = kvm_vcpu_step,
-    .cpuid_limit = kvm_cpuid_limit,
 };

@@ -73,15 +73,6 @@ static void apply_policy(struct kvm_cpuid2 *c)
     }
 }
 
-/* Number of APIC id bits that tell n cores apart. */
-static unsigned core_bits(unsigned n)
-{
-    unsigned bits = 0;
-    while ((1u << bits) < n)
-        bits++;
-    return bits;
-}
-
 /* Leaf 0xB and 0x1F have one subleaf a level; the host's own are replaced. */
 static void drop_leaf(struct kvm_cpuid2 *c, uint32_t leaf)
 {
@@ -97,7 +88,7 @@ static void add_topology_leaf(struct kvm_cpuid2 *c, unsigned cpus)
 {
     struct kvm_cpuid_entry2 levels[] = {
         {.function = 0xb, .index = 0, .ebx = 1, .ecx = 1u << 8},                         /* threads of a core */
-        {.function = 0xb, .index = 1, .eax = core_bits(cpus), .ebx = cpus, .ecx = 2u << 8 | 1}, /* cores */
+        {.function = 0xb, .index = 1, .eax = cpu_id_bits(cpus), .ebx = cpus, .ecx = 2u << 8 | 1}, /* cores */
         {.function = 0xb, .index = 2, .ecx = 2},
     };
     for (unsigned i = 0; i < ARRAY_LEN(levels) && c->nent < MAX_LEAVES; i++) {
@@ -132,21 +123,10 @@ static void set_package(struct kvm_cpuid2 *c, unsigned cpus)
                 e->eax = (e->eax & 0x3fff) | ((e->eax >> 5 & 7) >= 3 ? cpus - 1 : 0) << 14;
             break;
         case 0x80000008: /* AMD: core count and APIC id size */
-            e->ecx = core_bits(cpus) << 12 | (cpus - 1);
+            e->ecx = cpu_id_bits(cpus) << 12 | (cpus - 1);
             break;
         }
     }
-}
-
-/* For kvm_cpuid_limit: the table itself is made later. */
-static int keep_supported(struct kvm_vm *kvm, struct err *err)
-{
-    size_t size = sizeof *kvm->cpuid + MAX_LEAVES * sizeof kvm->cpuid->entries[0];
-    kvm->supported = malloc(size);
-    if (!kvm->supported)
-        return err_set(err, ENOMEM, "-accel kvm: out of memory");
-    memcpy(kvm->supported, kvm->cpuid, size);
-    return 0;
 }
 
 /* --- the model --- */
@@ -213,15 +193,13 @@ int kvm_cpuid_init(struct accel *a, struct err *err)
     if (rc)
         return err_set_errno(err, -rc, "-accel kvm: ask for the supported CPUID leaves");
     apply_policy(c);
-    if (a->watch)
-        return keep_supported(kvm, err);
     struct kvm_cpuid_entry2 *features = find_leaf(c, 1, 0);
     if (features && kvm->tsc_deadline)
         features->ecx |= 1u << 24;
     struct cpu_features have, chosen;
     read_features(c, &have);
-    rc = cpu_model_resolve(a->cpu, &have, a->ops->name, true, &chosen, err);
-    if (rc)
+    rc = accel_resolve_cpu(a, &have, &chosen, err);
+    if (rc || a->watch) /* another engine has a say yet: kvm_cpuid_apply */
         return rc;
     if (cpu_choice_is_own(a->cpu)) {
         write_features(c, &chosen);
@@ -277,74 +255,13 @@ static void set_boot_msrs(int fd)
     }
 }
 
-/* --- lockstep: one processor for two engines --- */
-
-/* Registers of features, in which a bit means that something can be done; `ours` do not need the host's CPU or follow from the guest's state. */
-static const struct {
-    uint32_t leaf, subleaf;
-    unsigned reg;
-    uint32_t ours;
-} features[] = {
-    {1, 0, ECX, 1u << 21 | 1u << 24 | 1u << 27 | 1u << 31}, /* x2APIC, TSC deadline, OSXSAVE, hypervisor */
-    {1, 0, EDX, 1u << 28},
-    {7, 0, EBX, 0},
-    {7, 0, ECX, 1u << 4},                                   /* OSPKE */
-    {7, 0, EDX, 1u << 29},                                  /* ARCH_CAPABILITIES: what it says is ours */
-    {0xd, 0, EAX, 0},
-    {0xd, 1, EAX, 0},
-    {0x80000001, 0, ECX, 1u << 1 | 1u << 22},               /* topology */
-    {0x80000001, 0, EDX, 0},
-    {0x80000008, 0, EBX, 0},
-};
-
-void kvm_cpuid_limit(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
-{
-    const struct kvm_vm *kvm = a->priv;
-    struct kvm_cpuid_entry2 none = {0}, *here = find_leaf(kvm->supported, leaf, subleaf);
-    for (unsigned i = 0; i < ARRAY_LEN(features); i++) {
-        if (features[i].leaf == leaf && features[i].subleaf == subleaf)
-            regs[features[i].reg] &= *reg_of(here ? here : &none, features[i].reg) | features[i].ours;
-    }
-}
-
-static void add_given(struct vcpu *v, struct kvm_cpuid2 *c, uint32_t leaf, uint32_t subleaf, bool has_subleaves)
-{
-    const struct accel_watch *watch = v->accel->watch;
-    uint32_t regs[4] = {0};
-    watch->cpuid(watch->opaque, leaf, subleaf, regs);
-    if (c->nent < MAX_LEAVES)
-        c->entries[c->nent++] = (struct kvm_cpuid_entry2){
-            .function = leaf, .index = subleaf, .flags = has_subleaves ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
-            .eax = regs[EAX], .ebx = regs[EBX], .ecx = regs[ECX], .edx = regs[EDX],
-        };
-}
-
-/* The whole processor is as a->watch tells. */
-static void take_given(struct vcpu *v)
-{
-    static const uint32_t bases[] = {0, 0x80000000};
-    struct kvm_vm *kvm = v->accel->priv;
-    struct kvm_cpuid2 *c = kvm->cpuid;
-    c->nent = 0;
-    for (unsigned b = 0; b < ARRAY_LEN(bases); b++) {
-        add_given(v, c, bases[b], 0, false);
-        uint32_t last = c->entries[c->nent - 1].eax;
-        for (uint32_t leaf = bases[b] + 1; leaf <= last && c->nent < MAX_LEAVES; leaf++) {
-            bool many = leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd || leaf == 0x8000001d;
-            for (uint32_t sub = 0; sub < (many ? 4 : 1); sub++)
-                add_given(v, c, leaf, sub, many);
-        }
-    }
-}
-
 int kvm_cpuid_apply(struct vcpu *v, struct err *err)
 {
     const struct kvm_vm *kvm = v->accel->priv;
     const struct kvm_vcpu *kv = v->priv;
     if (v->accel->watch)
-        take_given(v);
-    else
-        set_ids(kvm->cpuid, v->id);
+        make_model(kvm->cpuid, v->accel->watch->features, v->accel->nvcpus);
+    set_ids(kvm->cpuid, v->id);
     int rc = kvm_ioctl(kv->fd, KVM_SET_CPUID2, kvm->cpuid);
     if (rc)
         return err_set_errno(err, -rc, "-accel kvm: set the CPUID of vCPU %u", v->id);

@@ -12,7 +12,6 @@
 #define INT3 0xcc
 #define DR6_STEP 0x4000u
 #define DR7_ALWAYS 0x400u
-#define TRAP_DB 1
 #define TRAP_BP 3
 
 /* --- breakpoints in memory --- */
@@ -110,7 +109,7 @@ int kvm_debug_arm_all(struct accel *a, struct err *err)
 
 static uint32_t find_block_irq(const struct kvm_vm *kvm)
 {
-    int can = kvm_ioctl(kvm->sys_fd, KVM_CHECK_EXTENSION, (void *)(uintptr_t)KVM_CAP_SET_GUEST_DEBUG2);
+    int can = kvm_ioctl_number(kvm->sys_fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
     return can > 0 ? (uint32_t)can & KVM_GUESTDBG_BLOCKIRQ : 0;
 }
 

@@ -15,3 +15,8 @@ int kvm_ioctl(int fd, unsigned long request, void *arg)
     } while (rc < 0 && errno == EINTR);
     return rc < 0 ? -errno : rc;
 }
+
+int kvm_ioctl_number(int fd, unsigned long request, unsigned long arg)
+{
+    return kvm_ioctl(fd, request, (void *)(uintptr_t)arg);
+}

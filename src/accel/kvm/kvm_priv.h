@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What the KVM engine's files share: the VM and vCPU handles, and one function group per file.
-// Interface: Documentation/virt/ kvm/api.rst of the Linux kernel, called "KVM API" below.
+// Interface: Documentation/virt/kvm/api.rst of the Linux kernel, called "KVM API" below.
 #pragma once
 
 #include <linux/kvm.h>
@@ -44,7 +44,6 @@ struct kvm_vm {
     bool has_xcrs;            /* KVM_CAP_XCRS: the host has XSAVE */
     uint64_t msrs_here;       /* of kvm_msr.c's table, a bit each */
     struct kvm_cpuid2 *cpuid; /* what vCPUs are offered, but for their own ids */
-    struct kvm_cpuid2 *supported; /* lockstep: what this host has; else NULL */
     struct intc intc;
     struct kvm_bell *bells; /* kvm_doorbell.c */
     struct evloop *loop;
@@ -64,8 +63,9 @@ struct kvm_vcpu {
     bool unfinished;     /* the last exit was an access that KVM completes at the next entry */
 };
 
-/* kvm_ioctl.c: an ioctl that repeats on EINTR; -errno on failure. */
+/* kvm_ioctl.c: an ioctl that repeats on EINTR; -errno on failure. With a pointer, or a number. */
 int kvm_ioctl(int fd, unsigned long request, void *arg);
+int kvm_ioctl_number(int fd, unsigned long request, unsigned long arg);
 
 /* kvm_vcpu.c */
 int kvm_vcpu_init(struct vcpu *v, struct err *err);
@@ -96,7 +96,6 @@ int kvm_follow_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 
 /* kvm_step.c: for the lockstep runner. */
 void kvm_vcpu_step(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
-void kvm_cpuid_limit(struct accel *a, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 
 /* kvm_debug.c */
 int kvm_set_debug(struct accel *a, const struct debug_plan *plan, struct err *err);

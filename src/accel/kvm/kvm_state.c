@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "src/accel/kvm/kvm_priv.h"
+#include "util.h"
 
 #define RFLAGS_IF 0x200u
 
@@ -181,7 +182,7 @@ int kvm_get_state(struct vcpu *v, struct cpu_state *out, struct err *err)
     memset(out, 0, sizeof *out); /* equal states are equal bytes */
     kvm_regs_to_state(out, &regs);
     kvm_sregs_to_state(out, &sregs);
-    if (mp.mp_state < sizeof run_of_mp_state / sizeof run_of_mp_state[0])
+    if (mp.mp_state < ARRAY_LEN(run_of_mp_state))
         out->run = run_of_mp_state[mp.mp_state];
     debug_to_state(out, &debug);
     events_to_state(out, &events);

@@ -39,7 +39,7 @@ int kvm_vcpu_init(struct vcpu *v, struct err *err)
     if (!kv)
         return err_set(err, ENOMEM, "-accel kvm: out of memory");
     v->priv = kv;
-    kv->fd = kvm_ioctl(kvm->vm_fd, KVM_CREATE_VCPU, (void *)(uintptr_t)v->id);
+    kv->fd = kvm_ioctl_number(kvm->vm_fd, KVM_CREATE_VCPU, v->id);
     if (kv->fd < 0) {
         int rc = kv->fd;
         free(kv);

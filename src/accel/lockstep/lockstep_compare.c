@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "src/accel/lockstep/lockstep_priv.h"
+#include "util.h"
 
 struct row {
     char name[12];
@@ -43,7 +44,7 @@ static const struct row rows[] = {
     YMM_ROWS("YMM8", 8), YMM_ROWS("YMM9", 9), YMM_ROWS("YMM10", 10), YMM_ROWS("YMM11", 11),
     YMM_ROWS("YMM12", 12), YMM_ROWS("YMM13", 13), YMM_ROWS("YMM14", 14), YMM_ROWS("YMM15", 15),
 };
-#define ROWS (sizeof rows / sizeof rows[0])
+#define ROWS ARRAY_LEN(rows)
 
 _Static_assert(ROWS <= sizeof((struct difference *)0)->field, "a flag for each row");
 

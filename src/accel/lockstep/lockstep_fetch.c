@@ -1,67 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The instruction that comes next, from a neutral state and RAM alone: segment, page tables (SDM vol. 3 chapter 4; nothing is set in them),
-// bytes, decoding; and how it can be compared. No engine is asked, so it can be told before either runs it.
+// The instruction that comes next, from a neutral state and RAM alone: segment, page tables, bytes,
+// decoding; and how it can be compared. No engine is asked, so it can be told before either runs it.
 #include <string.h>
 
 #include "src/accel/lockstep/lockstep_priv.h"
+#include "src/accel/walk.h"
 #include "src/accel/x86/ops.h"
-
-#define PRESENT 1u
-#define LARGE 0x80u
-#define FRAME 0x000ffffffffff000ull
-
-static bool read_entry(const struct gmem *gm, gpa_t at, unsigned size, uint64_t *out)
-{
-    *out = 0;
-    return !gmem_read(gm, at, out, size) && *out & PRESENT;
-}
-
-/* levels of 9 bits each, entries of 8 bytes; the top one of a PAE table has 2 bits and no rights. */
-static bool walk(const struct gmem *gm, gpa_t table, unsigned levels, uint64_t va, gpa_t *out)
-{
-    for (unsigned level = levels; level > 0; level--) {
-        unsigned shift = 12 + 9 * (level - 1);
-        uint64_t entry;
-        if (!read_entry(gm, table + (va >> shift & 0x1ff) * 8, 8, &entry))
-            return false;
-        bool page = level == 1 || (entry & LARGE && level <= 3 && !(levels == 3 && level == 3));
-        if (page) {
-            uint64_t inside = (1ull << shift) - 1;
-            *out = (entry & FRAME & ~inside) | (va & inside);
-            return true;
-        }
-        table = entry & FRAME;
-    }
-    return false;
-}
-
-static bool walk32(const struct cpu_state *s, const struct gmem *gm, uint32_t va, gpa_t *out)
-{
-    uint64_t entry;
-    if (!read_entry(gm, (s->cr3 & 0xfffff000) + (va >> 22) * 4, 4, &entry))
-        return false;
-    if (entry & LARGE && s->cr4 & CR4_PSE) {
-        *out = (entry & 0xffc00000) | (entry >> 13 & 0xff) << 32 | (va & 0x3fffff);
-        return true;
-    }
-    if (!read_entry(gm, (entry & 0xfffff000) + (va >> 12 & 0x3ff) * 4, 4, &entry))
-        return false;
-    *out = (entry & 0xfffff000) | (va & 0xfff);
-    return true;
-}
-
-bool lockstep_translate(const struct cpu_state *s, const struct gmem *gm, uint64_t va, gpa_t *out)
-{
-    *out = va;
-    if (!(s->cr0 & CR0_PG))
-        return true;
-    if (s->efer & EFER_LMA)
-        return walk(gm, s->cr3 & FRAME, 4, va, out);
-    if (s->cr4 & CR4_PAE)
-        return walk(gm, s->cr3 & 0xffffffe0, 3, (uint32_t)va, out);
-    return walk32(s, gm, (uint32_t)va, out);
-}
+#include "util.h"
 
 static bool is_64(const struct cpu_state *s)
 {
@@ -80,15 +26,16 @@ bool lockstep_is_user(const struct cpu_state *s)
 
 void lockstep_fetch(const struct cpu_state *s, const struct gmem *gm, struct fetched *out)
 {
-    uint64_t va = lockstep_linear_rip(s);
+    uint64_t first = lockstep_linear_rip(s);
     unsigned n = 0;
     gpa_t pa = 0;
     memset(out, 0, sizeof *out);
     out->rip = s->rip;
     out->mode = is_64(s) ? X86_MODE64 : s->seg[SEG_CS].db ? X86_MODE32 : X86_MODE16;
     for (; n < sizeof out->bytes; n++, pa++) {
-        bool page_begins = n == 0 || (va + n) % 0x1000 == 0;
-        if (page_begins && !lockstep_translate(s, gm, va + n, &pa))
+        uint64_t va = is_64(s) ? first + n : (uint32_t)(first + n);
+        bool page_begins = n == 0 || va % 0x1000 == 0;
+        if (page_begins && !walk_linear(gm, s, va, &pa))
             break;
         if (gmem_read(gm, pa, &out->bytes[n], 1))
             break;
@@ -137,7 +84,7 @@ enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fe
         return CLASS_ALONE;
     if (f->insn.op == op_pushf)
         return lockstep_is_user(s) ? CLASS_IMAGE : CLASS_UNTIL; /* a step in ring 3 is by the trap flag: kvm_step.c */
-    for (unsigned i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+    for (unsigned i = 0; i < ARRAY_LEN(classes); i++) {
         if (f->insn.op == classes[i].op)
             return classes[i].class;
     }

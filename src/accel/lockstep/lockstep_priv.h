@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "accel.h"
+#include "cpu_model.h"
 #include "src/accel/lockstep/watchdog.h"
 #include "src/accel/x86/cpu.h"
 
@@ -53,6 +54,7 @@ struct lockstep {
     struct accel lead, follow;
     struct vcpu lead_cpu, follow_cpu;
     struct accel_watch lead_watch, follow_watch;
+    struct cpu_features features; /* of both engines' vCPUs */
     struct vcpu *outer;
 
     /* The follower's own machine: RAM, and buses with nobody on them. */
@@ -89,10 +91,24 @@ struct lockstep {
     struct watchdog watchdog;
 };
 
+/* lockstep_step.c: one step of both. False: *out says why to stop, or ls->why if ls->failed. */
+bool lockstep_step_both(struct lockstep *ls, struct vm_exit *out);
+
+/* lockstep_follower.c. False: the run has failed. */
+bool lockstep_read_follower(struct lockstep *ls);
+/* Nothing of the state reaches the follower's interrupt handling, which is asleep. */
+bool lockstep_set_follower(struct lockstep *ls, const struct cpu_state *s);
+bool lockstep_step_follower(struct lockstep *ls, const struct step_target *until);
+/* After a step: now or later. image: what it stored is copied, not compared. */
+bool lockstep_compare(struct lockstep *ls, uint64_t undefined, bool image);
+/* The leader alone did this. What came before it in the follower is looked at first. */
+bool lockstep_copy_to_follower(struct lockstep *ls);
+void lockstep_forget_stores(struct lockstep *ls);
+void lockstep_fail_with(struct lockstep *ls, const char *what); /* an engine's own error */
+
 /* lockstep_fetch.c: the instruction at the state's rip, and what kind it is. */
 void lockstep_fetch(const struct cpu_state *s, const struct gmem *gm, struct fetched *out);
 enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fetched *f);
-bool lockstep_translate(const struct cpu_state *s, const struct gmem *gm, uint64_t linear, gpa_t *out);
 uint64_t lockstep_linear_rip(const struct cpu_state *s);
 bool lockstep_is_user(const struct cpu_state *s);
 

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "src/accel/lockstep/lockstep_priv.h"
+#include "src/accel/walk.h"
 #include "util.h"
 
 #define PAGE 0x1000u
@@ -89,8 +90,10 @@ static bool is_pushed_rf(const struct lockstep *ls, gpa_t gpa)
     const struct cpu_state *s = &ls->after;
     for (unsigned i = 0; ls->faulted && i < ARRAY_LEN(flags_at); i++) {
         gpa_t pa;
-        uint64_t base = s->efer & EFER_LMA ? 0 : s->seg[SEG_SS].base;
-        if (lockstep_translate(s, ls->a->gmem, base + s->gpr[RSP] + flags_at[i] + 2, &pa) && pa == gpa)
+        uint64_t va = s->gpr[RSP] + flags_at[i] + 2;
+        if (!(s->efer & EFER_LMA))
+            va = (uint32_t)(va + s->seg[SEG_SS].base);
+        if (walk_linear(ls->a->gmem, s, va, &pa) && pa == gpa)
             return true;
     }
     return false;

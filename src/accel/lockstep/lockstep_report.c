@@ -8,6 +8,7 @@
 #include "src/accel/lockstep/disasm.h"
 #include "src/accel/lockstep/lockstep_priv.h"
 #include "src/accel/x86/ops.h"
+#include "util.h"
 
 struct text {
     char *buf;
@@ -85,7 +86,7 @@ static void put_flags(struct text *t, uint64_t flags)
         const char *name;
     } names[] = {{FL_CF, "CF"}, {FL_PF, "PF"}, {FL_AF, "AF"}, {FL_ZF, "ZF"}, {FL_SF, "SF"}, {FL_TF, "TF"},
                  {FL_IF, "IF"}, {FL_DF, "DF"}, {FL_OF, "OF"}, {FL_NT, "NT"}, {FL_VM, "VM"}, {FL_AC, "AC"}};
-    for (unsigned n = 0; n < sizeof names / sizeof names[0]; n++) {
+    for (unsigned n = 0; n < ARRAY_LEN(names); n++) {
         if (flags & names[n].bit)
             put(t, " %s", names[n].name);
     }

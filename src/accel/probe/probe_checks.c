@@ -3,6 +3,7 @@
 // What each guest of the probe must have seen, as tables: values it stored and traps it took, with
 // the words for when they differ. SDM vol. 2 (SYSCALL, SYSRET, PUSHF, POPF, STR), vol. 3 chapter 6.
 #include "src/accel/probe/probe_checks.h"
+#include "util.h"
 
 #include <stdio.h>
 
@@ -125,7 +126,7 @@ static bool trap_differs(const struct probe_trap *t, const struct want_trap *w,
         {"IF", t->rflags & w->rflags_mask, w->rflags},
         {"CR2", t->cr2, w->cr2 ? w->cr2 : t->cr2},
     };
-    for (unsigned i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    for (unsigned i = 0; i < ARRAY_LEN(fields); i++) {
         snprintf(what, sizeof what, "%s of exception %u", fields[i].what, w->vector);
         if (differs(what, fields[i].val, fields[i].want, out))
             return true;

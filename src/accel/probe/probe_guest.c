@@ -7,6 +7,7 @@
 // A program starts in ring 0 and ends with a write to port 0x80. An exception or INT is put down in
 // the list of traps, then goes on in ring 0 at the address in R15 with a fresh stack.
 #include "src/accel/probe/probe_guest.h"
+#include "util.h"
 
 #include <string.h>
 
@@ -221,7 +222,7 @@ static int put_vector(struct gmem *gm, unsigned vector)
 int probe_guest_load(struct gmem *gm, struct err *err)
 {
     int rc = gmem_fill(gm, 0, 0, PROBE_USER_STACK);
-    for (unsigned i = 0; i < sizeof words / sizeof words[0] && !rc; i++)
+    for (unsigned i = 0; i < ARRAY_LEN(words) && !rc; i++)
         rc = gmem_write(gm, words[i].at, &words[i].val, sizeof words[i].val);
     for (unsigned v = 0; v <= PROBE_INT_VECTOR && !rc; v++)
         rc = put_vector(gm, v);

@@ -77,13 +77,5 @@ void x86_step(struct x86_cpu *cpu);
  */
 const uint8_t *x86_code_at(struct x86_cpu *cpu, uint64_t rip, gpa_t *gpa, unsigned *avail);
 
-/*
- * Copy code bytes from rip on, devices included: as many of `want` as lie in one page, at least
- * one. Raises for the first byte. When x86_decode asks for more, call again with what lies behind:
- * then the fault is the guest's.
- */
-unsigned x86_fetch_bytes(struct x86_cpu *cpu, uint64_t rip, unsigned want, uint8_t *buf);
-
-/* Decode the instruction at rip in the present mode, by the two above. Raises what fetching raises.
- */
+/* Decode the instruction at rip in the present mode. Raises what fetching raises. */
 void x86_fetch_insn(struct x86_cpu *cpu, uint64_t rip, struct insn *out);

@@ -10,6 +10,7 @@
 #include "cpu.h"
 #include "env.h"
 #include "vec.h"
+#include "util.h"
 
 #define BIT(n) (1u << (n))
 
@@ -40,7 +41,7 @@ void x86_emulated_features(const struct x86_env *env, struct cpu_features *out)
 {
     uint32_t have = x86_host_vector_level();
     cpu_features_all(out);
-    for (unsigned n = 0; n < sizeof vector_features / sizeof vector_features[0]; n++) {
+    for (unsigned n = 0; n < ARRAY_LEN(vector_features); n++) {
         if (!(have & vector_features[n].need))
             out->word[vector_features[n].word] &= ~BIT(vector_features[n].bit);
     }
@@ -67,7 +68,7 @@ uint64_t x86_cr4_withheld(const struct x86_cpu *cpu)
         {CR4_SMEP, CPU_7_EBX, 7},     {CR4_SMAP, CPU_7_EBX, 20},  {CR4_UMIP, CPU_7_ECX, 2},
     };
     uint64_t withheld = 0;
-    for (unsigned n = 0; n < sizeof bits / sizeof bits[0]; n++) {
+    for (unsigned n = 0; n < ARRAY_LEN(bits); n++) {
         if (!cpu_has(&cpu->features, bits[n].word, bits[n].bit))
             withheld |= bits[n].cr4;
     }
@@ -109,6 +110,4 @@ void x86_cpuid(const struct x86_cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
         hypervisor_leaf(cpu, leaf, out);
     else
         cpu_leaf(&cpu->features, &place, leaf, subleaf, out);
-    if (cpu->env->change_cpuid)
-        cpu->env->change_cpuid(cpu->env->opaque, leaf, subleaf, out);
 }

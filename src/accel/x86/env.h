@@ -39,8 +39,6 @@ struct x86_env {
     void (*code_page_flushed)(void *opaque, gva_t va);
     /* This CPU waits for another one: a good moment to let that one run. May be NULL. */
     void (*pause)(void *opaque, unsigned cpu);
-    /* Takes features away from the model's answer (eax, ebx, ecx, edx). May be NULL. */
-    void (*change_cpuid)(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
     /* The processor model (cpuid.c). features: NULL is all that can be emulated. */
     const struct cpu_features *features;
     unsigned phys_bits; /* 36 to 52; 40 is what the model of today has */

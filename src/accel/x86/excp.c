@@ -133,6 +133,16 @@ static void enter(struct x86_cpu *cpu, uint64_t rip)
     x86_update_mode(cpu);
 }
 
+/* What all frames end with, but those of real mode. */
+static void push_event(struct x86_cpu *cpu, struct frame *f, const struct event *ev)
+{
+    frame_push(cpu, f, ev->flags);
+    frame_push(cpu, f, cpu->seg[SEG_CS].sel);
+    frame_push(cpu, f, ev->rip);
+    if (ev->has_error)
+        frame_push(cpu, f, ev->error);
+}
+
 /* --- long mode --- */
 
 static void deliver_long(struct x86_cpu *cpu, const struct event *ev)
@@ -149,11 +159,7 @@ static void deliver_long(struct x86_cpu *cpu, const struct event *ev)
     struct frame f = {.mask = ~0ull, .sp = rsp & ~15ull, .user = cpl == 3, .size = 8};
     frame_push(cpu, &f, cpu->seg[SEG_SS].sel);
     frame_push(cpu, &f, cpu->gpr[RSP]);
-    frame_push(cpu, &f, ev->flags);
-    frame_push(cpu, &f, cpu->seg[SEG_CS].sel);
-    frame_push(cpu, &f, ev->rip);
-    if (ev->has_error)
-        frame_push(cpu, &f, ev->error);
+    push_event(cpu, &f, ev);
 
     desc_mark_accessed(cpu, &cs);
     cpu->gpr[RSP] = f.sp;
@@ -222,11 +228,7 @@ static void deliver_protected(struct x86_cpu *cpu, const struct event *ev)
         frame_push(cpu, &f, cpu->seg[SEG_SS].sel);
         frame_push(cpu, &f, cpu->gpr[RSP]);
     }
-    frame_push(cpu, &f, ev->flags);
-    frame_push(cpu, &f, cpu->seg[SEG_CS].sel);
-    frame_push(cpu, &f, ev->rip);
-    if (ev->has_error)
-        frame_push(cpu, &f, ev->error);
+    push_event(cpu, &f, ev);
 
     desc_mark_accessed(cpu, &cs);
     cpu->gpr[RSP] = frame_sp(cpu, &f);

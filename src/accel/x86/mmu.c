@@ -35,7 +35,7 @@ static void take_contexts(struct x86_cpu *cpu, struct space *s)
         level1_clear(m);
         forget_contexts(m);
         m->next_context = 0;
-        m->stats.context_wraps++;
+        m->context_wraps++;
         cpu->env->code_mapping_changed(cpu->env->opaque);
     }
     s->first_context = m->next_context;
@@ -276,7 +276,6 @@ static struct level2_entry *walk_and_keep(struct x86_cpu *cpu, struct level2_ent
 {
     struct mmu *m = cpu->mmu;
     struct xlat x;
-    m->stats.walks++;
     if (!mmu_walk(cpu, m->pdpte, va, access, as, true, &x, error))
         return NULL;
     if (!e)
@@ -328,10 +327,8 @@ bool mmu_translate(struct x86_cpu *cpu, gva_t va, enum mmu_access access, enum m
         e = level2_find(cpu->mmu, va);
         /* A fault is never taken from the cache: the tables may allow by now what they did not
          * before. */
-        if (e && (access != MMU_WRITE || e->rights & XLAT_DIRTY) &&
-            mmu_allowed(cpu, e->rights, access, as))
-            cpu->mmu->stats.level2_hits++;
-        else
+        if (!e || (access == MMU_WRITE && !(e->rights & XLAT_DIRTY)) ||
+            !mmu_allowed(cpu, e->rights, access, as))
             e = walk_and_keep(cpu, e, va, access, as, error);
         if (!e)
             return false;
@@ -404,7 +401,7 @@ void mmu_fini(struct x86_cpu *cpu)
     cpu->tlb = NULL;
 }
 
-struct mmu_stats mmu_stats(const struct x86_cpu *cpu)
+uint64_t mmu_context_wraps(const struct x86_cpu *cpu)
 {
-    return cpu->mmu->stats;
+    return cpu->mmu->context_wraps;
 }

@@ -69,7 +69,5 @@ void mmu_end_user_access(struct x86_cpu *cpu);
 /* PAE paging keeps the four top entries in registers: false (#GP) when one has reserved bits. */
 bool mmu_load_pdptes(struct x86_cpu *cpu, uint64_t cr3);
 
-struct mmu_stats {
-    uint64_t walks, level2_hits, context_wraps;
-};
-struct mmu_stats mmu_stats(const struct x86_cpu *cpu);
+/* How often context numbers began anew. */
+uint64_t mmu_context_wraps(const struct x86_cpu *cpu);

@@ -51,7 +51,7 @@ struct mmu {
      * caches; physical pages with a write tag. */
     uint64_t large_4m[(1 << LARGE_BITS) / 64], large_1g[(1 << LARGE_BITS) / 64],
         written[(1 << LARGE_BITS) / 64];
-    struct mmu_stats stats;
+    uint64_t context_wraps;
 } __attribute__((aligned(64)));
 
 /* Where an access goes: RAM, or a device at gpa. */

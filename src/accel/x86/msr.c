@@ -9,6 +9,7 @@
 #include "env.h"
 #include "mmu.h"
 #include "sys.h"
+#include "util.h"
 
 #define ALL (~0ull)
 #define FIELD(member) offsetof(struct x86_cpu, member)
@@ -110,7 +111,7 @@ static const struct msr_row rows[] = {
 
 static const struct msr_row *find_row(uint32_t n)
 {
-    unsigned low = 0, high = sizeof rows / sizeof rows[0];
+    unsigned low = 0, high = ARRAY_LEN(rows);
     while (low < high) {
         unsigned mid = (low + high) / 2;
         if (n > rows[mid].last)
@@ -118,7 +119,7 @@ static const struct msr_row *find_row(uint32_t n)
         else
             high = mid;
     }
-    return low < sizeof rows / sizeof rows[0] && n >= rows[low].first ? &rows[low] : NULL;
+    return low < ARRAY_LEN(rows) && n >= rows[low].first ? &rows[low] : NULL;
 }
 
 static uint64_t *storage(struct x86_cpu *cpu, const struct msr_row *row, uint32_t n)

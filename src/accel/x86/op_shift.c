@@ -46,6 +46,14 @@ ALWAYS_INLINE uint64_t shift_rcr(struct x86_cpu *cpu, uint64_t a, unsigned n, un
     return r;
 }
 
+/* Operation op_NAME_SUFFIX: NAME_by with a count from one place. */
+#define BY_COUNT(name, suffix, count, sizes)                                                       \
+    ALWAYS_INLINE void name##_##suffix(struct x86_cpu *cpu, const struct insn *i, unsigned size)   \
+    {                                                                                              \
+        name##_by(cpu, i, count, size);                                                            \
+    }                                                                                              \
+    sizes(name##_##suffix)
+
 #define SHIFT(name)                                                                                \
     ALWAYS_INLINE void name##_by(struct x86_cpu *cpu, const struct insn *i, unsigned count,        \
                                  unsigned size)                                                    \
@@ -57,21 +65,9 @@ ALWAYS_INLINE uint64_t shift_rcr(struct x86_cpu *cpu, uint64_t a, unsigned n, un
             a = shift_##name(cpu, a, count, size);                                                 \
         rm_store(cpu, i, &place, a, size);                                                         \
     }                                                                                              \
-    ALWAYS_INLINE void name##_m1(struct x86_cpu *cpu, const struct insn *i, unsigned size)         \
-    {                                                                                              \
-        name##_by(cpu, i, 1, size);                                                                \
-    }                                                                                              \
-    ALWAYS_INLINE void name##_mcl(struct x86_cpu *cpu, const struct insn *i, unsigned size)        \
-    {                                                                                              \
-        name##_by(cpu, i, (uint8_t)cpu->gpr[RCX], size);                                           \
-    }                                                                                              \
-    ALWAYS_INLINE void name##_mi(struct x86_cpu *cpu, const struct insn *i, unsigned size)         \
-    {                                                                                              \
-        name##_by(cpu, i, (uint8_t)i->imm, size);                                                  \
-    }                                                                                              \
-    OP_SIZES(name##_m1)                                                                            \
-    OP_SIZES(name##_mcl)                                                                           \
-    OP_SIZES(name##_mi)
+    BY_COUNT(name, m1, 1, OP_SIZES)                                                                \
+    BY_COUNT(name, mcl, (uint8_t)cpu->gpr[RCX], OP_SIZES)                                          \
+    BY_COUNT(name, mi, (uint8_t)i->imm, OP_SIZES)
 
 SHIFT(shl)
 SHIFT(shr)
@@ -134,16 +130,8 @@ ALWAYS_INLINE uint64_t double_right(struct x86_cpu *cpu, uint64_t a, uint64_t b,
             a = compute(cpu, a, gpr_read(cpu, i->reg, size), count, size);                         \
         rm_store(cpu, i, &place, a, size);                                                         \
     }                                                                                              \
-    ALWAYS_INLINE void name##_mcl(struct x86_cpu *cpu, const struct insn *i, unsigned size)       \
-    {                                                                                              \
-        name##_by(cpu, i, (uint8_t)cpu->gpr[RCX], size);                                           \
-    }                                                                                              \
-    ALWAYS_INLINE void name##_mi(struct x86_cpu *cpu, const struct insn *i, unsigned size)        \
-    {                                                                                              \
-        name##_by(cpu, i, (uint8_t)i->imm, size);                                                  \
-    }                                                                                              \
-    OP_WORDS(name##_mcl)                                                                          \
-    OP_WORDS(name##_mi)
+    BY_COUNT(name, mcl, (uint8_t)cpu->gpr[RCX], OP_WORDS)                                          \
+    BY_COUNT(name, mi, (uint8_t)i->imm, OP_WORDS)
 
 DOUBLE_SHIFT(shld, double_left)
 DOUBLE_SHIFT(shrd, double_right)

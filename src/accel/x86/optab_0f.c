@@ -5,6 +5,7 @@
 // NOP whatever meaning later extensions gave it. Encoding: SDM vol. 2 appendix A.3, table A-3,
 // groups 6 to 9 and 12 to 16.
 #include "optab.h"
+#include "util.h"
 
 // clang-format off
 
@@ -328,4 +329,4 @@ static const struct optab_row rows[] = {
     ROW(0xff, "ud0", ud, F_M, S_V, I_NO, 0, A_END),
 };
 
-const struct optab optab_0f = {rows, sizeof rows / sizeof rows[0]};
+const struct optab optab_0f = {rows, ARRAY_LEN(rows)};

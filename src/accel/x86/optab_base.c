@@ -3,6 +3,7 @@
 // One-byte opcodes. Prefixes, the escapes 0F and D8-DF, VEX (C4, C5 with a register form) and EVEX
 // never get here. Encoding: SDM vol. 2 appendix A.3, table A-2, groups 1 to 5 and 11.
 #include "optab.h"
+#include "util.h"
 
 // clang-format off
 
@@ -179,4 +180,4 @@ static const struct optab_row rows[] = {
     ROW(0xff, "push", push_m, F_M, S_D64, I_NO, G(6), 0),
 };
 
-const struct optab optab_base = {rows, sizeof rows / sizeof rows[0]};
+const struct optab optab_base = {rows, ARRAY_LEN(rows)};

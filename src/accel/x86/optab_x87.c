@@ -5,6 +5,7 @@
 // repeat, as on every CPU since. Mandatory prefixes do not exist here. Encoding: SDM vol. 2
 // appendix A.5.
 #include "optab.h"
+#include "util.h"
 
 // clang-format off
 
@@ -101,4 +102,4 @@ static const struct optab_row rows[] = {
     FM(0xdf, 7, "fistp", fistp_m64, S_Q),
 };
 
-const struct optab optab_x87 = {rows, sizeof rows / sizeof rows[0]};
+const struct optab optab_x87 = {rows, ARRAY_LEN(rows)};

@@ -24,7 +24,11 @@ const uint8_t *x86_code_at(struct x86_cpu *cpu, uint64_t rip, gpa_t *gpa, unsign
     return mmu_fetch(cpu, va, gpa);
 }
 
-unsigned x86_fetch_bytes(struct x86_cpu *cpu, uint64_t rip, unsigned want, uint8_t *buf)
+/*
+ * Copy code bytes from rip on, devices included: as many of `want` as lie in one page, at least
+ * one. Raises for the first byte.
+ */
+static unsigned fetch_bytes(struct x86_cpu *cpu, uint64_t rip, unsigned want, uint8_t *buf)
 {
     gpa_t gpa;
     unsigned avail;
@@ -42,9 +46,9 @@ unsigned x86_fetch_bytes(struct x86_cpu *cpu, uint64_t rip, unsigned want, uint8
 void x86_fetch_insn(struct x86_cpu *cpu, uint64_t rip, struct insn *out)
 {
     uint8_t bytes[15];
-    unsigned n = x86_fetch_bytes(cpu, rip, sizeof bytes, bytes);
-    while (!x86_decode(out, bytes, n, cpu->mode))
-        n += x86_fetch_bytes(cpu, rip + n, (unsigned)sizeof bytes - n, bytes + n);
+    unsigned n = fetch_bytes(cpu, rip, sizeof bytes, bytes);
+    while (!x86_decode(out, bytes, n, cpu->mode)) /* it needs more: a fault there is the guest's */
+        n += fetch_bytes(cpu, rip + n, (unsigned)sizeof bytes - n, bytes + n);
 }
 
 /* --- which segment was it --- */

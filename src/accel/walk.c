@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Page tables read from outside: no paging, 32-bit paging with PSE, PAE, four and five levels (SDM vol. 3 sections 4.3 to 4.5). Present
-// bits and large pages count; rights, reserved bits and accessed bits do not. PAE's four top entries are read from memory, where a guest that
-// changed them without loading CR3 would have others than the processor.
-#include "src/gdb/walk.h"
+// Page tables read from outside: no paging, 32-bit paging with PSE, PAE, four and five levels (SDM vol. 3 sections 4.3 to
+// 4.5). Present bits and large pages count; rights, reserved bits and accessed bits do not. PAE's four top entries are
+// read from memory, where a guest that changed them without loading CR3 would have others than the processor.
+#include "src/accel/walk.h"
 
-#define CR0_PG (1u << 31)
-#define CR4_PSE (1u << 4)
-#define CR4_PAE (1u << 5)
-#define CR4_LA57 (1u << 12)
-#define EFER_LMA (1u << 10)
+#include "src/accel/x86/cpu.h"
+
 #define PRESENT 1u
 #define LARGE (1u << 7)
 #define ADDRESS 0xffffffffff000ull /* bits 12 to 51 */

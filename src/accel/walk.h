@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Where a linear address leads, by a vCPU's page tables: for looking at a stopped guest. Changes nothing, asks for no rights.
+// Where a linear address leads, by a vCPU's page tables: for looking at a stopped guest, on any engine. Changes nothing,
+// asks for no rights.
 #pragma once
 
 #include <stdbool.h>
