@@ -15,7 +15,7 @@ vmm=${VMM:-$top/minivmm}
 kernel=${KERNEL:-$(guest-images/linux/fetch-kernel)/vmlinuz}
 mkdir -p "$out"
 work=$(mktemp -d -p /dev/shm)
-trap 'kill -KILL $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 mkfifo "$work/pipe"
 
 die() {
