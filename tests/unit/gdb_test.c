@@ -14,6 +14,7 @@
 #include "src/gdb/walk.h"
 #include "tests/lib/accel_rig.h"
 #include "tests/lib/gdb_chaos.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 /* --- packets --- */
@@ -591,9 +592,5 @@ int main(void)
     suite_add_tcase(suite, packets);
     suite_add_tcase(suite, walks);
     suite_add_tcase(suite, talks);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }
