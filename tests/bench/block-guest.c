@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// /init of the guest in tests/bench/block.sh: reads and writes /dev/vda past the guest's own cache (O_DIRECT), and times it. One line a
-// row: "ROW name units nanoseconds tsc-ticks", with "BEGIN name" before it. Modules are inserted as /lib/minivmm/modules says. The first
-// row, cpu, does no I/O: it tells how fast the engine runs the guest.
+// /init of the guest in tests/bench/block.sh: reads and writes /dev/vda past the guest's own cache (O_DIRECT), and times it in rows (rows.h).
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
+
+#include "rows.h"
 
 #define DISK_MIB 64u
 #define SMALL 4096u
@@ -25,45 +20,6 @@
 
 static int disk;
 static char *large; /* 1 MiB, aligned */
-
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static void give_up(const char *what)
-{
-    printf("fail: %s\n", what);
-    fflush(stdout);
-    reboot(RB_POWER_OFF);
-}
-
-#define NEED(what)                                                                                 \
-    do {                                                                                           \
-        if (!(what))                                                                               \
-            give_up(#what);                                                                        \
-    } while (0)
-
-static void row(const char *name, unsigned units, void (*run)(void))
-{
-    printf("BEGIN %s\n", name);
-    fflush(stdout);
-    uint64_t ns = now_ns(), tsc = __rdtsc();
-    run();
-    tsc = __rdtsc() - tsc;
-    ns = now_ns() - ns;
-    printf("ROW %s %u %llu %llu\n", name, units, (unsigned long long)ns, (unsigned long long)tsc);
-    fflush(stdout);
-}
-
-static void cpu(void)
-{
-    volatile uint32_t x = 1;
-    for (unsigned i = 0; i < 2000000; i++)
-        x = x * 1664525 + 1013904223;
-}
 
 static void write_mib(void)
 {
@@ -155,29 +111,14 @@ static void write_together(void)
     together(write_thread);
 }
 
-static void insert_modules(void)
-{
-    char path[200];
-    FILE *f = fopen("/lib/minivmm/modules", "r");
-    NEED(f);
-    while (fgets(path, sizeof path, f)) {
-        path[strcspn(path, "\n")] = '\0';
-        int fd = open(path, O_RDONLY);
-        NEED(fd >= 0 && !syscall(SYS_finit_module, fd, "", 0));
-        close(fd);
-    }
-    fclose(f);
-}
-
 int main(void)
 {
     mount("devtmpfs", "/dev", "devtmpfs", 0, NULL); /* there already, where the kernel does it */
-    insert_modules();
+    rows_begin();
     disk = open("/dev/vda", O_RDWR | O_DIRECT);
     large = aligned_alloc(SMALL, 1u << 20);
     NEED(disk >= 0 && large);
     memset(large, 0, 1u << 20);
-    row("cpu", 1, cpu);
     row("write-1MiB", DISK_MIB, write_mib);
     row("read-1MiB", DISK_MIB, read_mib);
     row("write-4KiB", RANDOM_OPS, write_4k);
@@ -185,8 +126,6 @@ int main(void)
     row("write-4KiB-x4", RANDOM_OPS, write_together);
     row("read-4KiB-x4", RANDOM_OPS, read_together);
     row("write-sync", SYNC_OPS, write_sync);
-    printf("ROWS end\n");
-    fflush(stdout);
-    reboot(RB_POWER_OFF);
+    rows_end();
     return 0;
 }

@@ -8,16 +8,11 @@
 # space. Same kernel, same initrd, same command line, one vCPU, 512 MiB, no disk. Counts, not times: repeatable to about 1 %.
 # None has a network interface but minivmm-nic, which has the one that is there by default; its driver is a module, not loaded.
 # minivmm-host unpacks the kernel on the host; minivmm-elf gets the uncompressed vmlinux of the same kernel.
-set -euo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cd "$top"
-out=build/bench
-kernel=$top/build/linux/vmlinuz
+# shellcheck source=tests/bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 vmlinux=$top/build/linux/vmlinux
-initrd=$top/$out/initrd.cpio
-counter=$top/$out/count-exits.so
-mkdir -p "$out"
+initrd=$out/initrd.cpio
+counter=$out/count-exits.so
 
 (($#)) || set -- minivmm minivmm-nic minivmm-host minivmm-elf pc microvm
 
@@ -32,31 +27,31 @@ qemu=(qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -serial 
 
 vmm_command() {
     case $1 in
-    minivmm) command=("$top/minivmm" -accel kvm "${common[@]}" -nic none) ;;
-    minivmm-nic) command=("$top/minivmm" -accel kvm "${common[@]}") ;;
-    minivmm-host) command=("$top/minivmm" -accel kvm "${common[@]}" -nic none -kernel-unpack host) ;;
-    minivmm-elf) command=("$top/minivmm" -accel kvm "${common[@]}" -nic none -kernel "$vmlinux") ;;
+    minivmm) command=("$vmm" -accel kvm "${common[@]}" -nic none) ;;
+    minivmm-nic) command=("$vmm" -accel kvm "${common[@]}") ;;
+    minivmm-host) command=("$vmm" -accel kvm "${common[@]}" -nic none -kernel-unpack host) ;;
+    minivmm-elf) command=("$vmm" -accel kvm "${common[@]}" -nic none -kernel "$vmlinux") ;;
     pc) command=("${qemu[@]}" -M pc "${common[@]}") ;;
     microvm) command=("${qemu[@]}" -M microvm,x-option-roms=off "${common[@]}") ;;
-    *) echo "boot.sh: unknown VMM '$1'" >&2 && exit 2 ;;
+    *) die "unknown VMM '$1'" ;;
     esac
 }
 
 printf '%-14s %12s %10s\n' vmm instructions exits
-for vmm in "$@"; do
-    vmm_command "$vmm"
+for name in "$@"; do
+    vmm_command "$name"
     files=(--file "$kernel" --file "$vmlinux" --file "$initrd" --file "$counter")
     if [[ ${command[0]} == qemu* ]]; then
         files+=(--file /usr/share/seabios --file /usr/share/qemu)
     fi
     status=0
-    tests/testbed/testbed "${files[@]}" --icount-report "$out/$vmm.icount" --timeout 300 -- \
-        "${command[@]}" >"$out/$vmm.out" 2>&1 </dev/null || status=$?
+    tests/testbed/testbed "${files[@]}" --icount-report "$out/$name.icount" --timeout 300 -- \
+        "${command[@]}" >"$out/$name.out" 2>&1 </dev/null || status=$?
     # minivmm counts itself; into QEMU a library is loaded that counts the returns of KVM_RUN.
-    if [[ ${command[0]} == */minivmm ]]; then command+=(-exits); fi
+    if [[ ${command[0]} == "$vmm" ]]; then command+=(-exits); fi
     tests/testbed/testbed "${files[@]}" --env "LD_PRELOAD=$counter" --timeout 120 -- \
-        "${command[@]}" >"$out/$vmm.exits" 2>&1 </dev/null || true
-    ((status <= 1)) || echo "boot.sh: $vmm ended with status $status, see $out/$vmm.out" >&2
-    printf '%-14s %12s %10s\n' "$vmm" "$(grep -o 'instructions[^0-9]*[0-9]*' "$out/$vmm.icount" | grep -o '[0-9]*$' | head -n 1)" \
-        "$(sed -n 's/^exits to user space: \([0-9]*\).*/\1/p; s/^engine .*: \([0-9]*\) exits in.*/\1/p' "$out/$vmm.exits")"
+        "${command[@]}" >"$out/$name.exits" 2>&1 </dev/null || true
+    ((status <= 1)) || echo "boot.sh: $name ended with status $status, see $out/$name.out" >&2
+    printf '%-14s %12s %10s\n' "$name" "$(grep -o 'instructions[^0-9]*[0-9]*' "$out/$name.icount" | grep -o '[0-9]*$' | head -n 1)" \
+        "$(sed -n 's/^exits to user space: \([0-9]*\).*/\1/p; s/^engine .*: \([0-9]*\) exits in.*/\1/p' "$out/$name.exits")"
 done

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// /init of the guest in tests/bench/fs.sh: mounts the share and times file work on it. One line a row:
-// "ROW name units nanoseconds tsc-ticks", with "BEGIN name" before it. Modules are inserted as /lib/minivmm/modules says. Row
-// "cpu" does no file work: it tells how fast the engine runs the guest.
+// /init of the guest in tests/bench/fs.sh: mounts the share and times file work on it, in rows (rows.h).
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
+
+#include "rows.h"
 
 #define DIRS 20
 #define FILES 25 /* in each */
@@ -25,38 +19,6 @@
 #define BLOCK (128u << 10)
 
 static char block[BLOCK];
-
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static void say(const char *what)
-{
-    printf("fail: %s\n", what);
-    fflush(stdout);
-    reboot(RB_POWER_OFF);
-}
-
-#define NEED(what)                                                                                 \
-    do {                                                                                           \
-        if (!(what))                                                                               \
-            say(#what);                                                                            \
-    } while (0)
-
-static void row(const char *name, unsigned units, void (*run)(void))
-{
-    printf("BEGIN %s\n", name);
-    fflush(stdout);
-    uint64_t ns = now_ns(), tsc = __rdtsc();
-    run();
-    tsc = __rdtsc() - tsc;
-    ns = now_ns() - ns;
-    printf("ROW %s %u %llu %llu\n", name, units, (unsigned long long)ns, (unsigned long long)tsc);
-    fflush(stdout);
-}
 
 static void name_of(char *path, int d, int f)
 {
@@ -161,13 +123,6 @@ static void read_large(void)
     close(fd);
 }
 
-static void cpu(void)
-{
-    volatile uint32_t x = 1;
-    for (unsigned i = 0; i < 2000000; i++)
-        x = x * 1664525 + 1013904223;
-}
-
 static void drop_caches(void)
 {
     int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
@@ -175,27 +130,12 @@ static void drop_caches(void)
     close(fd);
 }
 
-static void insert_modules(void)
-{
-    char path[200];
-    FILE *f = fopen("/lib/minivmm/modules", "r");
-    NEED(f);
-    while (fgets(path, sizeof path, f)) {
-        path[strcspn(path, "\n")] = '\0';
-        int fd = open(path, O_RDONLY);
-        NEED(fd >= 0 && !syscall(SYS_finit_module, fd, "", 0));
-        close(fd);
-    }
-    fclose(f);
-}
-
 int main(void)
 {
     NEED(!mount("proc", "/proc", "proc", 0, NULL));
-    insert_modules();
+    rows_begin();
     NEED(!mount("share", "/mnt", "virtiofs", 0, NULL));
     memset(block, 'x', sizeof block);
-    row("cpu", 1, cpu);
     row("unpack", DIRS * FILES, unpack);
     drop_caches();
     row("look", DIRS * FILES, look);
@@ -211,8 +151,6 @@ int main(void)
     row("read-MiB", LARGE >> 20, read_large);
     unlink("/mnt/large");
     umount("/mnt");
-    printf("ROWS end\n");
-    fflush(stdout);
-    reboot(RB_POWER_OFF);
+    rows_end();
     return 0;
 }

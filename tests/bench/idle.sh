@@ -6,22 +6,14 @@
 # Boots the stock cloud kernel under the interpreter to a guest's init that sleeps, and prints what the process costs then: host CPU time
 # over SECONDS (default 10) as a share of one CPU, and memory beside guest RAM (anonymous memory of all mappings but the largest).
 # KERNEL=FILE and VMM=FILE replace build/linux/vmlinuz and ./minivmm; MEMORY=MIB the guest's 512.
-set -euo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cd "$top"
+# shellcheck source=tests/bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 seconds=${1:-10}
-out=build/bench
-pid=
-mkdir -p "$out"
-work=$(mktemp -d)
-mkfifo "$work/pipe"
-trap '[[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null; rm -rf "$work"' EXIT
 
 printf '#!/bin/sh\necho up\nexec sleep 100000\n' >"$work/init"
 chmod 755 "$work/init"
 guest-images/linux/mkinitramfs "$out/idle.cpio" --modules none --init "$work/init"
-"${VMM:-./minivmm}" -accel interp -m "${MEMORY:-512}" -kernel "${KERNEL:-build/linux/vmlinuz}" -initrd "$out/idle.cpio" \
+"$vmm" -accel interp -m "${MEMORY:-512}" -kernel "$kernel" -initrd "$out/idle.cpio" \
     -append "console=ttyS0 quiet" >"$work/pipe" 2>"$work/err" </dev/null &
 pid=$!
 exec 3<"$work/pipe"
@@ -29,7 +21,7 @@ up=
 while read -t 120 -u 3 -r up; do
     [[ $up != *up* ]] || break
 done
-[[ $up == *up* ]] || { echo "idle.sh: the guest does not come up:" >&2; cat "$work/err" >&2; exit 1; }
+[[ $up == *up* ]] || die "the guest does not come up: $(cat "$work/err")"
 sleep 3 # what the kernel still does behind init's start
 
 cpu_ns() {
@@ -38,12 +30,4 @@ cpu_ns() {
 before=$(cpu_ns)
 sleep "$seconds"
 awk -v ns=$(($(cpu_ns) - before)) -v s="$seconds" 'BEGIN {printf "%.2f %% of a host CPU while the guest is idle\n", ns / s / 1e7}'
-awk '
-    /^[0-9a-f]+-[0-9a-f]+ / { n++ }
-    /^Size:/ { size[n] = $2; if ($2 > size[largest]) largest = n }
-    /^Anonymous:/ { dirty[n] = $2 }
-    END {
-        for (i = 1; i <= n; i++)
-            if (i != largest) total += dirty[i]
-        print total " KiB of anonymous memory beside guest RAM (" size[largest] " KiB mapped for it)"
-    }' "/proc/$pid/smaps"
+tests/bench/memory.sh --pid "$pid"

@@ -17,25 +17,14 @@
 # then geometric means without boot, rep-* and rewrite. A row whose checksums differ says so, and then the status is 1.
 # Bochs is Debian's (bochs, bochsbios, vgabios), which has its debugger built in. The CPU models differ, so mitigations are off in all.
 # KERNEL=FILE and VMM=FILE replace build/linux/vmlinuz and ./minivmm; ENGINES="interp tcg" takes only those.
-set -euo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cd "$top"
+# shellcheck source=tests/bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 rounds=${1:-5}
 rows=${*:2}
-out=build/bench
-kernel=${KERNEL:-$top/build/linux/vmlinuz}
-vmm=${VMM:-$top/minivmm}
 bios=/usr/share/bochs/BIOS-bochs-latest
 vga=/usr/share/bochs/VGABIOS-lgpl-latest
 append="console=ttyS0 quiet mitigations=off${rows:+ -- $rows}"
-pid=
-mkdir -p "$out"
-work=$(mktemp -d)
-mkfifo "$work/pipe"
-trap '[[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null; rm -rf "$work"' EXIT
 
-[[ -e $kernel ]] || { echo "interp.sh: no kernel at $kernel: set KERNEL" >&2; exit 2; }
 gcc -O2 -fno-tree-vectorize -static -Wall -Wextra -o "$out/interp-guest" tests/bench/interp-guest.c -lm
 guest-images/linux/mkinitramfs "$out/interp.cpio" --modules none --init "$out/interp-guest"
 
@@ -151,7 +140,6 @@ run_rows() { # ENGINE: into $work/data: engine, row, ns, units, checksum, ticks,
     [[ $1 != bochs ]] || kill -KILL "$pid"
     exec 3<&-
     wait "$pid" 2>/dev/null || true
-    pid=
 }
 
 : >"$work/data"
@@ -160,13 +148,7 @@ for ((round = 1; round <= rounds; round++)); do
 done
 [[ " ${engines[*]} " != *" tcg "* ]] || run_rows count
 
-awk -v engines="${engines[*]}" '
-function median(list,   v, n, i, j, t) {
-    n = split(list, v, " ")
-    for (i = 2; i <= n; i++)
-        for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-    return v[int((n + 1) / 2)]
-}
+awk -v engines="${engines[*]}" "$awk_median"'
 function ratio(row, other) {
     return us[row, other] > 0 && !(row == "boot" && other == "native") ? us[row, "interp"] / us[row, other] : 0
 }

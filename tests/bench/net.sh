@@ -7,13 +7,9 @@
 # same stock kernel and initrd, one vCPU, 256 MiB. MIB (default 256) are sent each way. ENGINE is interp (the default; QEMU has
 # tcg) or kvm (for both). Prints MB/s by the host's clock and the CPU time that the VMM's processes, the guest's included, took
 # for a GiB; the second holds on a busy machine too.
-set -euo pipefail
-
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=tests/bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 mib=${1:-256} engine=${2:-interp}
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
-linux=$(guest-images/linux/fetch-kernel)
 gcc -O2 -Wall -static -o "$work/net-load" tests/bench/net-load.c
 port=$((20000 + RANDOM % 20000))
 cat >"$work/init" <<END
@@ -28,7 +24,7 @@ poweroff -f
 END
 guest-images/linux/mkinitramfs "$work/initrd" --modules virtio_pci,virtio_net --file "$work/net-load:/bin/net-load" --init "$work/init"
 chmod 755 "$work/net-load"
-common=(-m 256 -kernel "$linux/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 quiet" -pidfile "$work/pid")
+common=(-m 256 -kernel "$kernel" -initrd "$work/initrd" -append "console=ttyS0 quiet" -pidfile "$work/pid")
 
 measure() {
     local name=$1
@@ -37,22 +33,22 @@ measure() {
     local server=$!
     sleep 0.3
     timeout 300 "$@" >"$work/$name.out" 2>&1 </dev/null || true
-    wait "$server" || { echo "net.sh: $name failed: $(tail -n 3 "$work/$name.out")" >&2; exit 1; }
+    wait "$server" || die "$name failed: $(tail -n 3 "$work/$name.out")"
 }
 
-measure minivmm ./minivmm -accel "$engine" "${common[@]}" -nic user
-vmms=(minivmm)
+measure minivmm "$vmm" -accel "$engine" "${common[@]}" -nic user
+names=(minivmm)
 if command -v qemu-system-x86_64 >/dev/null; then
     accel=$engine
     [[ $engine != interp ]] || accel=tcg
     measure qemu qemu-system-x86_64 -accel "$accel" -M pc -nodefaults -display none -serial stdio "${common[@]}" -nic user,model=virtio-net-pci
-    vmms+=(qemu)
+    names+=(qemu)
 fi
 printf '%-16s' direction
-for vmm in "${vmms[@]}"; do printf ' %12s %12s' "$vmm MB/s" 'CPU s/GiB'; done
+for name in "${names[@]}"; do printf ' %12s %12s' "$name MB/s" 'CPU s/GiB'; done
 echo
 for direction in host-to-guest guest-to-host; do
     printf '%-16s' "$direction"
-    for vmm in "${vmms[@]}"; do printf ' %12s %12s' $(sed -n "s/^$direction //p" "$work/$vmm"); done
+    for name in "${names[@]}"; do printf ' %12s %12s' $(sed -n "s/^$direction //p" "$work/$name"); done
     echo
 done

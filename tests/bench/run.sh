@@ -13,31 +13,15 @@
 #   qemu-modules QEMU -M pc, an init (busybox) that inserts the modules that minivmm run inserts, and powers off
 #   software   -accel interp beside -accel tcg, in turns: wall and CPU seconds of all processes, medians of N rounds (default 5)
 #   kvm        in the testbed: instructions of the whole machine from exec of the VMM to its end
-set -euo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cd "$top"
-rounds=5 modes=()
-while (($#)); do
-    case $1 in
-    --rounds) rounds=$2 && shift ;;
-    software | kvm) modes+=("$1") ;;
-    *) echo "run.sh: unknown word '$1'" >&2 && exit 2 ;;
-    esac
-    shift
-done
-((${#modes[@]})) || modes=(software kvm)
-vmm=${VMM:-$top/minivmm}
+# shellcheck source=tests/bench/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+read_words 5 "$@"
 linux=$top/build/linux
-kernel=$linux/vmlinuz
-out=$top/build/bench
 append="console=ttyS0 panic=-1 cryptomgr.notests=1 quiet loglevel=4" # as minivmm run has it
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 rows=(run bare)
 if command -v qemu-system-x86_64 >/dev/null; then rows+=(qemu-bare qemu-modules); fi
 
-mkdir -p "$out" "$work/stage"
+mkdir "$work/stage"
 printf '#include <sys/reboot.h>\nint main(void) { return reboot(RB_POWER_OFF); }\n' | gcc -O2 -static -x c -o "$work/stage/init" -
 guest-images/linux/pack-cpio "$work/stage" >"$out/run-bare.cpio"
 cat >"$work/init" <<'INIT'
@@ -63,11 +47,11 @@ row_command() { # ROW SOFTWARE-OR-KVM
 }
 
 check_status() { # ROW STATUS
-    (($2 == 0)) || { echo "run.sh: $1 ended with status $2: $(tail -n 2 "$work/log")" >&2; exit 1; }
+    (($2 == 0)) || die "$1 ended with status $2: $(tail -n 2 "$work/log")"
 }
 
 median() { # FILE COLUMN
-    awk -v c="$2" '{print $c}' "$1" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
+    awk -v c="$2" "$awk_median"'{all = all " " $c} END {print median(all)}' "$1"
 }
 
 software() {

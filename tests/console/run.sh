@@ -5,32 +5,15 @@
 #
 # The virtio console under a stock kernel and the interpreter: a mebibyte into the guest through one channel, which ends, and back
 # through another; the same over the terminal hvc0. All of it must come back as it went.
-set -uo pipefail
-
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
 shift
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
 topics=(pci mmio)
 declare -A bus=([pci]=virtio-serial-pci [mmio]=virtio-serial-device)
 ((!$#)) || topics=("$@")
 
-finish() {
-    echo "$passed passed, $failed failed, $skipped skipped"
-    ((failed == 0))
-    exit
-}
-
-kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || {
-    for topic in "${topics[@]}"; do
-        echo "SKIP console/$topic: no stock kernel: $(tail -n 1 "$work/why")"
-        skipped=$((skipped + 1))
-    done
-    finish
-}
+find_kernel || skip_all "$no_kernel" "${topics[@]}"
 "$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --modules virtio_pci,virtio_mmio,virtio_console --init "$here/guest.sh" || exit 1
 head -c 1048576 /dev/urandom >"$work/in"
 head -c 1048576 /dev/urandom >"$work/hvc.in"
@@ -38,7 +21,7 @@ sum() { md5sum <"$1" | cut -d' ' -f1; }
 
 # What is typed on hvc0, once its modes are set.
 type_when_ready() {
-    while ! grep -q '^TEST hvc0 ready' "$work/out"; do sleep 0.2; done
+    await 120 grep -q '^TEST hvc0 ready' "$work/out" || return
     cat "$work/hvc.in" >"$work/typed"
 }
 
@@ -70,13 +53,6 @@ for topic in "${topics[@]}"; do
     cmp -s "$work/hvc.in" "$work/hvc.back" || problem+='other bytes came back from hvc0; '
     grep -q '^TEST done$' "$work/said" || problem+='not done; '
     ! grep -q '^TEST fail' "$work/said" || problem+=$(grep '^TEST fail' "$work/said" | head -n 3)
-    if [[ -z $problem ]]; then
-        passed=$((passed + 1))
-        echo "ok   console/$topic"
-    else
-        failed=$((failed + 1))
-        echo "FAIL console/$topic: $problem"
-        tail -n 20 "$work/said" "$work/err" | sed 's/^/    /'
-    fi
+    judge "$topic" "$problem" "$work/said" "$work/err"
 done
 finish

@@ -5,38 +5,11 @@
 #
 # Small devices under a stock kernel and the interpreter, in one boot: virtio-rng through hwrng, the second serial port, and a panic
 # that pvpanic tells of, for which the exit status, the closing line and the result must be right.
-set -uo pipefail
-
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
 
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "ok   devices/$name"
-    else
-        failed=$((failed + 1))
-        echo "FAIL devices/$name"
-    fi
-}
-
-finish() {
-    echo "$passed passed, $failed failed, $skipped skipped"
-    ((failed == 0))
-    exit
-}
-
-kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || {
-    skipped=1
-    echo "SKIP devices: no stock kernel: $(tail -n 1 "$work/why")"
-    finish
-}
+find_kernel || skip_all "$no_kernel" all
 "$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --modules virtio_pci,virtio_rng,pvpanic-mmio --init "$here/guest.sh" || exit 1
 "$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd "$work/initrd.cpio" -append 'console=ttyS0' -m 256 -timeout 120 \
     -serial "file:$work/com1" -serial "file:$work/com2" -device virtio-rng -result "$work/result" >"$work/err" 2>&1 </dev/null
@@ -49,5 +22,5 @@ check panic-status [ $status = 240 ]
 check panic-line grep -qx 'minivmm: guest panic' "$work/err"
 check panic-cause grep -q '"cause": "panic"' "$work/result"
 check panic-console grep -q 'Kernel panic - not syncing: sysrq triggered crash' "$work/result"
-((!failed)) || tail -n 30 "$work/said" "$work/err" | sed 's/^/    /'
+((!failed)) || show "$work/said" "$work/err"
 finish

@@ -7,35 +7,18 @@
 # initrd (the root found by itself, or named in every way), with the words that come when something is missing; runs commands of this
 # host in a machine of their own (minivmm run) and looks at their streams, statuses and files; works in a shell (minivmm shell).
 # ENGINE=kvm takes another engine.
-set -uo pipefail
-
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
 shift
 engine=${ENGINE:-interp}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 # shellcheck source=tests/everyday/disks.sh
 . "$here/disks.sh"
-passed=0 failed=0 skipped=0
-
-finish() {
-    echo "$passed passed, $failed failed, $skipped skipped"
-    ((failed == 0))
-    exit
-}
-
 command -v mke2fs >/dev/null || PATH=$PATH:/usr/sbin:/sbin
-kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || no_kernel=$(tail -n 1 "$work/why")
+find_kernel || skip_all "$no_kernel" all
 for tool in mke2fs busybox gzip; do
-    command -v $tool >/dev/null || no_kernel="no $tool here"
+    command -v $tool >/dev/null || skip_all "no $tool here" all
 done
-if [[ -n ${no_kernel-} ]]; then
-    echo "SKIP everyday: $no_kernel"
-    skipped=1
-    finish
-fi
 kernel=$kernel_dir/vmlinuz
 release=$(cat "$kernel_dir/version")
 
@@ -72,14 +55,7 @@ topic() {
         return
     fi
     "$@"
-    if [[ -z $problem ]]; then
-        passed=$((passed + 1))
-        echo "ok   everyday/$name"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL everyday/%s: %s\n' "$name" "$problem"
-        tail -n 12 "$work/out" "$work/err" | sed 's/^/    /'
-    fi
+    judge "$name" "$problem" "$work/out" "$work/err"
 }
 topics=("$@")
 

@@ -7,29 +7,20 @@
 # checked in the guest and here. Topics: work (all kinds of operations, two CPUs, changes from the host meanwhile), mmio (the same over
 # virtio-mmio), read-only, restart (mounts, drivers and machine begin anew), build (the host's / read-only below a layer in memory, and the host's compiler run in the guest on a project in
 # a second share). Skipped, with the reason, without the kernel or a C compiler that links static programs.
-set -uo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "${1:?usage: tests/fs/run.sh MINIVMM [TOPIC]...}")
 shift
-work=$(mktemp -d)
-trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
 topics=("$@")
 ((${#topics[@]})) || topics=(work mmio read-only restart build)
 
-skip_all() {
-    for topic in "${topics[@]}"; do echo "SKIP fs/$topic: $1"; done
-    echo "0 passed, 0 failed, ${#topics[@]} skipped"
-    exit 0
-}
-
-kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || skip_all "no stock kernel: $(tail -n 1 "$work/why")"
-gcc -static -O1 -o "$work/fs-guest" "$top/tests/fs/guest.c" 2>"$work/why" || skip_all "no static C program: $(tail -n 1 "$work/why")"
+find_kernel || skip_all "$no_kernel" "${topics[@]}"
+gcc -static -O1 -o "$work/fs-guest" "$here/guest.c" 2>"$work/why" ||
+    skip_all "no static C program: $(tail -n 1 "$work/why")" "${topics[@]}"
 
 # What tar unpacks in the guest: our own sources, a few hundred small files.
 (cd "$top" && tar cf "$work/archive.tar" include devices loader)
-"$top/guest-images/linux/mkinitramfs" "$work/initrd" --modules virtio_pci,virtio_mmio,virtiofs,overlay --init "$top/tests/fs/guest-init.sh" \
+"$top/guest-images/linux/mkinitramfs" "$work/initrd" --modules virtio_pci,virtio_mmio,virtiofs,overlay --init "$here/guest-init.sh" \
     --file "$work/fs-guest:/bin/fs-guest" --file "$work/archive.tar:/archive.tar" || exit 1
 
 problem=''
@@ -53,10 +44,7 @@ expect() {
 
 # Changes the directory once the guest has looked at it.
 host_side() {
-    for ((i = 0; i < 1000; i++)); do
-        [[ -e $1/guest-is-ready ]] && break
-        sleep 0.1
-    done
+    await 100 test -e "$1/guest-is-ready"
     echo after >"$1/host-writes"
     mkdir "$1/host-made"
     : >"$1/host-made/file"
@@ -124,14 +112,6 @@ for topic in "${topics[@]}"; do
     read-only | restart | build) "run_$topic" ;;
     *) problem='there is no such topic' ;;
     esac
-    if [[ -z $problem ]]; then
-        passed=$((passed + 1))
-        echo "ok   fs/$topic"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL fs/%s: %s\n' "$topic" "$problem"
-        tail -n 40 "$work/out" | sed 's/^/    /'
-    fi
+    judge "$topic" "$problem" "$work/out"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+finish

@@ -8,28 +8,16 @@
 #   guest-NAME   a small guest of guest-images/small; @N: -icount N
 #   pipe         output to a slow reader, compared with output to a file
 #   boot-N       the stock kernel with N CPUs and a disk, to a script that looks at clocks, random numbers and interrupts, and writes
-set -uo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
 shift
 images=$top/build/guest-images
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 export LC_ALL=C
-passed=0 failed=0 skipped=0
 
 topics=(guest-pit_long@3 guest-apic_long@0 guest-rtc_long@0 guest-clock_real@4 guest-tsc_deadline_long@2 guest-smc_long@0 guest-smp_long@0
     guest-smp_restart@5 guest-smp_long@10 guest-blk_msix@0 seed pipe boot-1 boot-2)
 ((!$#)) || topics=("$@")
-
-pass() { passed=$((passed + 1)) && echo "ok   icount/$topic"; }
-skip() { skipped=$((skipped + 1)) && echo "SKIP icount/$topic: $1"; }
-fail() {
-    failed=$((failed + 1))
-    printf 'FAIL icount/%s\n' "$topic"
-    printf '%s\n' "$1" | sed 's/^/    /'
-}
 
 # RUN ARGS...: minivmm in $work/RUN, its console in out, the rest in err, its status in status. Run 2 is on a host that takes the CPU away now
 # and then.
@@ -123,10 +111,11 @@ run_boot() {
 prepare_boot() {
     [[ -z ${kernel-} ]] || return 0
     command -v mke2fs >/dev/null || PATH=$PATH:/usr/sbin:/sbin
-    kernel=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why")/vmlinuz || { kernel=; return 1; }
+    find_kernel || return
+    kernel=$kernel_dir/vmlinuz
     mkdir "$work/files"
     echo 'read by the guest' >"$work/files/README"
-    "$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --init "$top/tests/icount/guest-init.sh" &&
+    "$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --init "$here/guest-init.sh" &&
         "$top/guest-images/linux/mkdisk" "$work/disk.img" 16M "$work/files" >"$work/why" 2>&1
 }
 
@@ -136,14 +125,13 @@ for topic in "${topics[@]}"; do
     guest-*) wrong=$(run_guest 2>&1) ;;
     boot-*)
         if ! prepare_boot; then
-            skip "no stock kernel: $(tail -n 1 "$work/why")"
+            skip "$topic" "$no_kernel"
             continue
         fi
         wrong=$(run_boot 2>&1)
         ;;
     *) wrong=$("run_$topic" 2>&1) ;;
     esac
-    if [[ -z $wrong ]]; then pass; else fail "$wrong"; fi
+    judge "$topic" "$wrong"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+finish

@@ -365,17 +365,3 @@ static inline void check_truncations(const struct image *good, size_t from, size
     }
 }
 
-static inline int run_suite(const char *name, const TTest *const *tests, size_t n)
-{
-    Suite *suite = suite_create(name);
-    TCase *tc = tcase_create(name);
-    for (size_t i = 0; i < n; i++)
-        tcase_add_test(tc, tests[i]);
-    tcase_set_timeout(tc, 60);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}

@@ -5,10 +5,8 @@
 # and that most instructions are compared indeed. With hardware virtualization more guests run: a KVM without it is wrong on
 # instructions that they use.
 # Usage: tests/lockstep/run.sh [--testbed] BINARY        --testbed: all of it inside tests/testbed, where KVM has hardware
-set -uo pipefail
-
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 testbed=()
 if [[ ${1-} == --testbed ]]; then
     testbed=(--testbed)
@@ -16,9 +14,6 @@ if [[ ${1-} == --testbed ]]; then
 fi
 bin=$(realpath "${1:?usage: tests/lockstep/run.sh [--testbed] BINARY}")
 image=$top/build/guest-images/hello_long.img
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
 
 # The guests of one pair; what they report is passed on, but for the sum.
 guests() {
@@ -31,7 +26,7 @@ guests() {
     skipped=$((skipped + $(grep -c '^SKIP' "$work/out")))
 }
 
-skip() {
+skip_guests() {
     local reason=$1
     shift
     for guest; do
@@ -48,11 +43,9 @@ compares() {
     all=$(sed -n 's/.*lockstep: \([0-9]*\) instructions.*/\1/p' "$work/log")
     compared=$(sed -n 's/.*instructions; \([0-9]*\) compared.*/\1/p' "$work/log")
     if ((${all:-0} > 10000 && ${compared:-0} * 10 > all * 9)); then
-        printf 'ok   lockstep/compares@%s\n' "$follower"
-        passed=$((passed + 1))
+        pass "compares@$follower"
     else
-        printf 'FAIL lockstep/compares@%s: %s of %s instructions\n' "$follower" "${compared:-none}" "${all:-none}"
-        failed=$((failed + 1))
+        fail "compares@$follower" "${compared:-none} of ${all:-none} instructions"
     fi
 }
 
@@ -70,15 +63,14 @@ no_kvm=$("$bin" -accel lockstep=interp,kvm -serial null -kernel "$image" -timeou
 if ((${#testbed[@]})); then
     guests lockstep=interp,kvm "${simple[@]}" serial_long # smc_long takes minutes on an emulated processor
 elif [[ $no_kvm ]]; then
-    skip "$no_kvm" "${simple[@]}" "${hardware[@]}"
+    skip_guests "$no_kvm" "${simple[@]}" "${hardware[@]}"
 else
     guests lockstep=interp,kvm "${simple[@]}"
     compares kvm
     if grep -qwE 'svm|vmx' /proc/cpuinfo; then
         guests lockstep=interp,kvm "${hardware[@]}"
     else
-        skip "the guest uses what this KVM does wrong (no svm or vmx in /proc/cpuinfo)" "${hardware[@]}"
+        skip_guests "the guest uses what this KVM does wrong (no svm or vmx in /proc/cpuinfo)" "${hardware[@]}"
     fi
 fi
-printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-((failed == 0))
+finish

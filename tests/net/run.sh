@@ -10,45 +10,19 @@
 #   socket    two guests on a hub of UNIX stream sockets, one fetches from the other
 #   tap       several queues on a tap interface; needs root and a network namespace of its own
 # With root, `user` runs in a network namespace of its own too; else it uses a port of 127.0.0.1 that is free.
-set -uo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
 shift
 background=()
-if [[ ${NET_TOPIC-} ]]; then # the part of us that runs apart, see below
-    work=$NET_WORK
-else
-    work=$(mktemp -d)
-    trap 'kill "${background[@]}" 2>/dev/null; rm -rf "$work"' EXIT
-fi
-passed=0 failed=0 skipped=0
-
 topics=(user restrict socket tap)
 ((!$#)) || topics=("$@")
 
-finish() {
-    echo "$passed passed, $failed failed, $skipped skipped"
-    ((failed == 0))
-    exit
-}
-
-skip() {
-    echo "SKIP net/$topic: $1"
-    skipped=$((skipped + 1))
-}
-
-command -v busybox >/dev/null && busybox --list | grep -qx httpd || {
-    for topic in "${topics[@]}"; do skip 'no busybox with httpd'; done
-    finish
-}
-kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || {
-    for topic in "${topics[@]}"; do skip "no stock kernel: $(tail -n 1 "$work/why")"; done
-    finish
-}
-[[ -e $work/initrd.cpio ]] || gcc -O1 -Wall -Wextra -o "$work/peer" "$top/tests/net/peer.c" || exit 1
+command -v busybox >/dev/null && busybox --list | grep -qx httpd || skip_all 'no busybox with httpd' "${topics[@]}"
+find_kernel || skip_all "$no_kernel" "${topics[@]}"
+[[ -e $work/initrd.cpio ]] || gcc -O1 -Wall -Wextra -o "$work/peer" "$here/peer.c" || exit 1
 [[ -e $work/initrd.cpio ]] ||
-    "$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --modules virtio_pci,virtio_net --init "$top/tests/net/guest-init.sh" || exit 1
+    "$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --modules virtio_pci,virtio_net --init "$here/guest-init.sh" || exit 1
 
 # A network namespace (and mounts) of its own, where we may: then ports are free and the name server can be ours.
 apart=''
@@ -71,13 +45,12 @@ expect() {
 }
 
 # Wait until a line is there, while the machine lives.
-await() {
-    local i
-    for ((i = 0; i < 450; i++)); do
-        grep -q "$2" "$work/$1.raw" 2>/dev/null && return
-        [[ ! -e $work/$1.status ]] || break
-        sleep 0.1
-    done
+said_or_over() {
+    grep -q "$2" "$work/$1.raw" || [[ -e $work/$1.status ]]
+}
+
+says() {
+    await 45 said_or_over "$@" && grep -q "$2" "$work/$1.raw" && return
     problem+="never '$2' from $1; "
     return 1
 }
@@ -90,9 +63,8 @@ ends_well() {
 
 # A web server of the host's on 127.0.0.1; sets $port.
 serve_www() {
-    local address=${1:-127.0.0.1}
     for ((port = 20000 + RANDOM % 20000; ; port++)); do
-        busybox httpd -f -p "$address:$port" -h "$work/www" 2>/dev/null &
+        busybox httpd -f -p "127.0.0.1:$port" -h "$work/www" 2>/dev/null &
         background+=($!)
         sleep 0.2
         ! kill -0 $! 2>/dev/null || break
@@ -116,7 +88,7 @@ test_user() {
         background+=($!)
     fi
     vm guest "$words test.get=http://10.0.2.2:$port/file" -nic "user,hostfwd=tcp:127.0.0.1:$forward-:80,pcap=$work/pcap" &
-    if await guest '^TEST serving'; then
+    if says guest '^TEST serving'; then
         [[ $(busybox wget -q -O - "http://127.0.0.1:$forward/data" | sha) == "$sum" ]] || problem+='what came back is not what was sent; '
         busybox wget -q -O /dev/null "http://127.0.0.1:$forward/cgi-bin/done"
     fi
@@ -136,7 +108,7 @@ test_restrict() {
     local forward=$((port + 1))
     vm guest "test.addr=dhcp test.ping=10.0.2.2 test.serve=1 test.put=1048576" \
         -nic "user,restrict=on,hostfwd=tcp:127.0.0.1:$forward-:80" &
-    if await guest '^TEST serving'; then
+    if says guest '^TEST serving'; then
         [[ $(busybox wget -q -O - "http://127.0.0.1:$forward/zeros" | sha) == "$(head -c 1M /dev/zero | sha)" ]] || problem+='wrong zeros; '
         busybox wget -q -O /dev/null "http://127.0.0.1:$forward/cgi-bin/done"
     fi
@@ -151,7 +123,7 @@ test_socket() {
     sleep 0.2
     vm one "test.addr=10.1.1.1 test.serve=1 test.put=4194304" -nic "socket,path=$work/hub" &
     local one=$!
-    await one '^TEST serving'
+    says one '^TEST serving'
     vm two "test.addr=10.1.1.2 test.ping=10.1.1.1 test.get=http://10.1.1.1/zeros test.sum=1 test.done=http://10.1.1.1/cgi-bin/done" \
         -netdev "stream,id=n,addr.type=unix,addr.path=$work/hub" -device virtio-net-pci,netdev=n,mac=52:54:00:12:34:99
     wait "$one"
@@ -168,14 +140,11 @@ test_tap() {
     vm guest "test.addr=192.168.77.2 test.ping=192.168.77.1 test.queues=2 test.get=http://192.168.77.1:8000/file test.serve=1" \
         -nic tap,ifname=t0,script=no,queues=2 -smp 2 &
     local guest=$!
-    for ((i = 0; i < 50; i++)); do
-        ! busybox ip addr add 192.168.77.1/24 dev t0 2>/dev/null || break
-        sleep 0.1
-    done
+    await 5 busybox ip addr add 192.168.77.1/24 dev t0
     busybox ip link set t0 up
     busybox httpd -f -p 192.168.77.1:8000 -h "$work/www" &
     background+=($!)
-    if await guest '^TEST serving'; then
+    if says guest '^TEST serving'; then
         [[ $(busybox wget -q -O - http://192.168.77.2/data | sha) == "$sum" ]] || problem+='what came back is not what was sent; '
         busybox wget -q -O /dev/null http://192.168.77.2/cgi-bin/done
     fi
@@ -205,27 +174,19 @@ fi
 
 for topic in "${topics[@]}"; do
     if [[ $topic == tap && ! -c /dev/net/tun ]]; then
-        skip 'no /dev/net/tun'
+        skip tap 'no /dev/net/tun'
         continue
     elif [[ $topic == tap && ! $apart ]]; then
-        skip 'no right to make a network namespace'
+        skip tap 'no right to make a network namespace'
         continue
     fi
     start=$SECONDS
     echo 'did not end' >"$work/problem"
     if [[ $apart ]]; then
-        NET_TOPIC=$topic NET_WORK=$work unshare -mn "$BASH" "${BASH_SOURCE[0]}" "$minivmm"
+        NET_TOPIC=$topic SUITE_WORK=$work unshare -mn "$BASH" "${BASH_SOURCE[0]}" "$minivmm"
     else
         (run_topic)
     fi
-    problem=$(cat "$work/problem")
-    if [[ -z $problem ]]; then
-        passed=$((passed + 1))
-        echo "ok   net/$topic ($((SECONDS - start)) s)"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL net/%s: %s\n' "$topic" "$problem"
-        tail -n 15 "$work"/{guest,one,two}.raw 2>/dev/null | tr -d '\r' | sed 's/^/    /'
-    fi
+    judge "$topic ($((SECONDS - start)) s)" "$(cat "$work/problem")" "$work"/{guest,one,two}.raw
 done
 finish

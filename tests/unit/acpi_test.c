@@ -12,6 +12,7 @@
 #include "devices/acpi/acpi.h"
 #include "gmem.h"
 #include "layout.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static struct gmem gm;
@@ -359,9 +360,5 @@ int main(void)
     else
         printf("SKIP acpi: iasl_reproduces_every_table: iasl (acpica-tools) is not installed\n");
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -2,9 +2,9 @@
 //
 // Encodings of the AML writer, byte for byte (ACPI 6.4 sections 20.2 and 6.4).
 #include <check.h>
-#include <stdlib.h>
 
 #include "devices/acpi/aml.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static uint8_t buf[0x110000];
@@ -236,9 +236,5 @@ int main(void)
     tcase_add_test(tc, resource_descriptors);
     tcase_add_test(tc, full_buffer_and_wrong_nesting_are_remembered);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -12,6 +12,7 @@
 
 #include "tests/lib/block_powercut.h"
 #include "tests/lib/block_rig.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define REQUESTS 600
@@ -297,9 +298,5 @@ int main(void)
     tcase_add_loop_test(tc, block_power_cut_shows_a_host_that_forgets, 0, nbroken);
     tcase_add_test(tc, block_power_cut_judge_knows_a_sync_that_came_too_early);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

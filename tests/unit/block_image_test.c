@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "tests/lib/block_scene.h"
+#include "tests/lib/suite.h"
 
 /* --- opening --- */
 
@@ -213,9 +214,5 @@ static Suite *image_suite(void)
 
 int main(void)
 {
-    SRunner *sr = srunner_create(image_suite());
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(image_suite());
 }

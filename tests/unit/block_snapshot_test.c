@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "tests/lib/block_scene.h"
+#include "tests/lib/suite.h"
 
 START_TEST(block_snapshot_leaves_the_image_alone)
 {
@@ -155,9 +156,5 @@ static Suite *snapshot_suite(int engines)
 
 int main(void)
 {
-    SRunner *sr = srunner_create(snapshot_suite(block_rig_has_uring(3) ? 3 : 2));
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(snapshot_suite(block_rig_has_uring(3) ? 3 : 2));
 }

@@ -12,6 +12,7 @@
 
 #include "devices/block/uring.h"
 #include "tests/lib/block_scene.h"
+#include "tests/lib/suite.h"
 
 /* --- requests --- */
 
@@ -883,9 +884,5 @@ static Suite *block_suite(bool uring)
 
 int main(void)
 {
-    SRunner *sr = srunner_create(block_suite(block_rig_has_uring(ARRAY_LEN(engine_tests))));
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(block_suite(block_rig_has_uring(ARRAY_LEN(engine_tests))));
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "bus.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 /* A device that is 16 bytes of memory and logs its last access. */
@@ -217,9 +218,5 @@ int main(void)
     tcase_add_test(t, bus_add_when_full_is_an_error);
     tcase_add_test(t, bus_random_accesses_stay_inside);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

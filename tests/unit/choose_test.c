@@ -10,6 +10,7 @@
 #include "src/accel/choose.h"
 #include "src/accel/interp/interp.h"
 #include "src/accel/probe/probe_checks.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static const struct accel_ops native = {.name = "native", .caps = ACCEL_CAP_CPU | ACCEL_CAP_NATIVE};
@@ -248,15 +249,5 @@ int main(void)
         count_of_traps_from_a_hostile_engine_is_not_believed,
         interpreter_passes_every_check,
     };
-    Suite *suite = suite_create("choose");
-    TCase *tc = tcase_create("choose");
-    tcase_add_checked_fixture(tc, open_all, NULL);
-    for (size_t i = 0; i < ARRAY_LEN(tests); i++)
-        tcase_add_test(tc, tests[i]);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run_tests("choose", open_all, NULL, tests, ARRAY_LEN(tests));
 }

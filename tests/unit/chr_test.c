@@ -27,6 +27,7 @@
 #include "log.h"
 #include "src/fatal.h"
 #include "stop.h"
+#include "tests/lib/suite.h"
 
 #define DEADLINE_ROUNDS 1000 /* of 10 ms: only a broken test waits that long */
 
@@ -1307,9 +1308,5 @@ int main(void)
     tcase_add_test(tc, tty_stays_as_it_is_unless_stdio_is_in_use);
     tcase_add_test(tc, tty_background_job_leaves_the_terminal_alone);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

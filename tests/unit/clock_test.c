@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "event.h"
+#include "tests/lib/suite.h"
 
 static struct clock clk;
 static unsigned fired[8], nfired;
@@ -362,9 +363,5 @@ int main(void)
     tcase_add_test(t, event_cancel_of_the_last_keeps_the_queue_whole);
     tcase_add_test(t, event_posted_during_a_run_wakes_again);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

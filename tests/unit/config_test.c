@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 #include "virtio.h"
 
@@ -367,15 +368,5 @@ int main(void)
         failed_parse_leaves_nothing_behind,
         printed_configuration_is_one_line_per_key,
     };
-    Suite *suite = suite_create("config");
-    TCase *tc = tcase_create("config");
-    tcase_add_checked_fixture(tc, NULL, clean);
-    for (size_t i = 0; i < ARRAY_LEN(tests); i++)
-        tcase_add_test(tc, tests[i]);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run_tests("config", NULL, clean, tests, ARRAY_LEN(tests));
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "loader/initramfs.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 struct entry {
@@ -157,9 +158,5 @@ int main(void)
     tcase_add_test(tc, init_is_small);
     tcase_add_test(tc, words_beyond_what_init_takes_are_refused);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -4,10 +4,10 @@
 // features.
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cpu_model.h"
+#include "tests/lib/suite.h"
 
 #define SSE3 CPU_1_ECX, 0
 #define XSAVE CPU_1_ECX, 26
@@ -234,9 +234,5 @@ int main(void)
     tcase_add_test(tc, the_list_of_leaves_is_complete);
     tcase_add_test(tc, registers_come_with_their_features);
     suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

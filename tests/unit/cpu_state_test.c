@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cpu_state.h"
+#include "tests/lib/suite.h"
 
 START_TEST(bootstrap_processor_starts_at_the_reset_vector)
 {
@@ -56,9 +56,5 @@ int main(void)
     tcase_add_test(tc, other_processors_wait_for_sipi);
     tcase_add_test(tc, dump_shows_registers_and_keeps_to_its_buffer);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "layout.h"
+#include "tests/lib/suite.h"
 
 static struct bus bus;
 static unsigned stops, last_code;
@@ -122,9 +123,5 @@ int main(void)
     tcase_add_test(tc, debug_exit_refuses_impossible_ranges);
     tcase_add_test(tc, debug_exit_survives_hostile_accesses);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -14,6 +14,7 @@
 #include "loader/cmdline.h"
 #include "loader/disk_probe.h"
 #include "loader/kernel_version.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define DISK_BYTES MIB(4)
@@ -316,9 +317,5 @@ int main(void)
     tcase_add_test(texts, release_is_read_from_the_banner_of_an_elf);
     tcase_add_test(texts, command_line_is_read_as_the_kernel_does);
     suite_add_tcase(suite, texts);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

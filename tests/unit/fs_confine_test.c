@@ -25,6 +25,8 @@
 #include "devices/fs/server.h"
 #include "tests/lib/fuse_chaos.h"
 #include "tests/lib/fuse_rig.h"
+#include "tests/lib/random.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define ROOT FUSE_ROOT_ID
@@ -696,7 +698,6 @@ START_TEST(fs_forgotten_open_file_stays_until_released)
 }
 END_TEST
 
-/* xorshift: the same conversations each time */
 START_TEST(fs_hostile_conversations_leave_nothing_behind)
 {
     static struct fuse_chaos chaos;
@@ -706,12 +707,7 @@ START_TEST(fs_hostile_conversations_leave_nothing_behind)
     fuse_chaos_init(&chaos);
     for (unsigned i = 0; i < 3000; i++) {
         uint8_t data[400];
-        for (unsigned j = 0; j < sizeof data; j++) {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            data[j] = (uint8_t)(x >> 24);
-        }
+        random_bytes(&x, data, sizeof data);
         const char *wrong = fuse_chaos_run(&chaos, data, sizeof data);
         ck_assert_msg(!wrong, "conversation %u: %s", i, wrong);
     }
@@ -807,9 +803,5 @@ int main(void)
     tcase_add_test(t, fs_hostile_conversations_leave_nothing_behind);
     tcase_add_test(t, fs_many_threads_do_not_disturb_each_other);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "tests/lib/fuse_rig.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define ROOT FUSE_ROOT_ID
@@ -868,9 +869,5 @@ int main(void)
     tcase_add_test(t, fs_what_is_not_offered_is_said_so);
     tcase_add_test(t, fs_forgets_and_interrupts_have_no_reply);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -10,6 +10,7 @@
 #include "devices/fw_cfg.h"
 #include "gmem.h"
 #include "layout.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define RAM MIB(1)
@@ -401,9 +402,5 @@ int main(void)
     tcase_add_test(tc, reset_forgets_selection);
     tcase_add_test(tc, random_port_accesses_do_no_harm);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -13,6 +13,7 @@
 #include "src/gdb/stub.h"
 #include "tests/lib/accel_rig.h"
 #include "tests/lib/gdb_chaos.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 /* --- packets --- */
@@ -479,9 +480,5 @@ int main(void)
     tcase_add_test(talks, stub_kill_asks_for_the_end);
     suite_add_tcase(suite, packets);
     suite_add_tcase(suite, talks);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 
 #include "gmem.h"
 #include "layout.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static struct gmem gm;
@@ -84,9 +85,5 @@ int main(void)
     tcase_add_test(t, gmem_zero_empties_it);
     tcase_add_test(t, gmem_beyond_the_host_is_refused);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

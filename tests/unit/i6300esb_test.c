@@ -6,6 +6,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "tests/lib/suite.h"
 #include "tests/lib/virtio_rig.h"
 #include "util.h"
 
@@ -281,9 +282,5 @@ int main(void)
     tcase_add_test(tc, watchdog_reset_unlocks_but_remembers_the_timeout);
     tcase_add_test(tc, watchdog_survives_hostile_accesses);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

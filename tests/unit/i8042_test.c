@@ -2,6 +2,7 @@
 //
 // The keyboard controller and port 0x92 through the bus.
 #include "devices/i8042.h"
+#include "tests/lib/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -334,9 +335,5 @@ int main(void)
     tcase_add_test(tc, i8042_survives_hostile_accesses);
     tcase_add_test(tc, i8042_create_refuses_taken_ports);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

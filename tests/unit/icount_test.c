@@ -11,6 +11,7 @@
 
 #include "accel.h"
 #include "src/accel/interp/interp.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define CODE 0x1000
@@ -432,9 +433,5 @@ int main(void)
     tcase_add_test(t, icount_repeated_strings_count_the_same_under_kicks);
     tcase_add_test(t, icount_random_numbers_follow_from_the_seed);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

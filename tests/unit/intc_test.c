@@ -9,6 +9,7 @@
 
 #include "devices/pit.h"
 #include "layout.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define EOI 0xb0
@@ -732,9 +733,5 @@ int main(void)
     tcase_add_test(tc, intc_create_refuses_what_it_cannot_do);
     tcase_add_test(tc, intc_survives_hostile_accesses);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

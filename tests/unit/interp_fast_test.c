@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "src/accel/interp/interp_priv.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/x86_rig.h"
 #include "util.h"
 
@@ -265,9 +266,5 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, handlers_do_what_operations_do);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return suite_run(s);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "layout.h"
+#include "tests/lib/suite.h"
 
 #define SELECT IOAPIC_BASE
 #define WINDOW (IOAPIC_BASE + 0x10)
@@ -354,9 +355,5 @@ int main(void)
     tcase_add_test(tc, ioapic_registers_past_the_end_do_not_exist);
     tcase_add_test(tc, ioapic_survives_hostile_accesses);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -9,16 +9,15 @@
 #include "src/accel/kvm/kvm.h"
 #include "src/accel/probe/probe_guest.h"
 #include "tests/lib/accel_rig.h"
+#include "tests/lib/random.h"
+#include "tests/lib/suite.h"
 
 static struct accel_rig rig;
 static uint64_t seed = 1;
 
 static uint64_t draw(void)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed * 0x2545f4914f6cdd1d;
+    return random_next(&seed) * 0x2545f4914f6cdd1d;
 }
 
 static uint64_t draw_address(void)
@@ -438,9 +437,5 @@ int main(void)
     tcase_add_test(tc, a_state_set_after_an_exit_is_not_touched_by_its_completion);
     tcase_add_test(tc, an_impossible_state_is_refused_in_one_line);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "layout.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define CPU 5
@@ -939,9 +940,5 @@ int main(void)
     add_register_tests(tc);
     add_interrupt_tests(tc);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

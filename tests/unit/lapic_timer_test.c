@@ -5,9 +5,9 @@
 #include "devices/lapic.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 #include "devices/ticks.h"
+#include "tests/lib/suite.h"
 
 #define TSC_HZ 2399998765ull
 #define SVR 0xf0
@@ -580,9 +580,5 @@ int main(void)
     tcase_add_test(tc, timer_calibration_finds_its_frequency);
     tcase_add_test(tc, timer_reset_stops_everything);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -3,6 +3,7 @@
 // bzImage: placement and registers of a good image, host-side unpacking in every supported format,
 // and spoiled images.
 #include "../lib/kernel_image.h"
+#include "tests/lib/suite.h"
 
 #include <asm/bootparam.h>
 #include <lz4hc.h>
@@ -648,5 +649,5 @@ int main(void)
         payload_that_is_no_elf_or_does_not_fit_is_left_to_the_guest,
         a_kernel_changed_after_planning_is_not_loaded,
     };
-    return run_suite("loader_bzimage", list, ARRAY_LEN(list));
+    return suite_run_tests("loader_bzimage", NULL, NULL, list, ARRAY_LEN(list));
 }

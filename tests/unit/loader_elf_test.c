@@ -2,6 +2,7 @@
 //
 // ELF kernels: placement, PVH and 64-bit entry, and spoiled images.
 #include "../lib/kernel_image.h"
+#include "tests/lib/suite.h"
 
 #include <asm/bootparam.h>
 
@@ -349,5 +350,5 @@ int main(void)
         elf32_without_pvh_or_multiboot_is_refused,
         command_line_for_pvh_is_capped_by_its_room,
     };
-    return run_suite("loader_elf", list, ARRAY_LEN(list));
+    return suite_run_tests("loader_elf", NULL, NULL, list, ARRAY_LEN(list));
 }

@@ -2,6 +2,7 @@
 //
 // Flat images, files that are no kernels, and files that cannot be read.
 #include "../lib/kernel_image.h"
+#include "tests/lib/suite.h"
 
 #include <sys/stat.h>
 
@@ -143,5 +144,5 @@ int main(void)
         files_that_cannot_be_read_are_named,
         freeing_an_empty_plan_is_harmless,
     };
-    return run_suite("loader_file", list, ARRAY_LEN(list));
+    return suite_run_tests("loader_file", NULL, NULL, list, ARRAY_LEN(list));
 }

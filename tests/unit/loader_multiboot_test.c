@@ -2,6 +2,7 @@
 //
 // Multiboot 1: both kinds of image, the info structure, modules, and spoiled headers.
 #include "../lib/kernel_image.h"
+#include "tests/lib/suite.h"
 
 #define FLAT_AT 0x200u
 #define FLAT_LOAD 0x200000u /* of file offset 0x100 */
@@ -309,5 +310,5 @@ int main(void)
         image_over_the_info_page_is_refused,
         elf64_with_multiboot_header_is_refused,
     };
-    return run_suite("loader_multiboot", list, ARRAY_LEN(list));
+    return suite_run_tests("loader_multiboot", NULL, NULL, list, ARRAY_LEN(list));
 }

@@ -13,6 +13,7 @@
 #include "src/accel/lockstep/lockstep.h"
 #include "src/accel/probe/probe_guest.h"
 #include "tests/lib/accel_rig.h"
+#include "tests/lib/suite.h"
 
 /* --- a follower with a fault --- */
 
@@ -414,9 +415,5 @@ int main(void)
         printf("SKIP kvm_follows: no KVM with hardware virtualization here (no svm or vmx in /proc/cpuinfo)\n");
     }
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

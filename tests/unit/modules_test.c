@@ -14,6 +14,7 @@
 
 #include "loader/module_dir.h"
 #include "tests/lib/module_image.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define RELEASE "6.1.0-test"
@@ -319,9 +320,5 @@ int main(void)
     tcase_add_test(tc, directory_is_found_beside_the_kernel);
     tcase_add_test(tc, given_directory_may_be_three_things);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include "irq.h"
 #include "layout.h"
 #include "pci.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define VECTORS 70 /* the pending bits need a second quadword */
@@ -387,9 +388,5 @@ int main(void)
     tcase_add_test(tc, largest_table_fits_and_impossible_ones_are_refused);
     tcase_add_test(tc, random_table_accesses_do_no_harm);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

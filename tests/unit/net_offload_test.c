@@ -7,6 +7,8 @@
 
 #include "devices/net/offload.h"
 #include "tests/lib/fake_net.h"
+#include "tests/lib/random.h"
+#include "tests/lib/suite.h"
 
 #define FIN 0x01
 #define SYN 0x02
@@ -277,9 +279,7 @@ START_TEST(offload_survives_any_bytes)
     for (unsigned n = 0; n < 20000; n++) {
         size_t len = make_tcp(frame, n & 1, ACK | (n & 2 ? SYN : 0), 200 + n % 100, true);
         for (unsigned k = 0; k < 4; k++) {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
+            random_next(&x);
             frame[(x >> 8) % 80] = (uint8_t)x;
         }
         struct net_offload o = tso(n & 1, (uint16_t)(1 + (x >> 32) % 300));
@@ -320,9 +320,5 @@ int main(void)
     tcase_add_test(t, offload_fragments_long_packets);
     tcase_add_test(t, offload_survives_any_bytes);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

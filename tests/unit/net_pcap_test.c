@@ -11,6 +11,7 @@
 
 #include "devices/net/pcap.h"
 #include "tests/lib/fake_net.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define WALL_NS (1700000000ull * NS_PER_S + 123456789)
@@ -179,9 +180,5 @@ int main(void)
     tcase_add_test(t, pcap_says_why_it_cannot_open);
     tcase_add_test(t, pcap_records_both_directions_of_a_backend);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "net.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static char dir[] = "/tmp/socket-test-XXXXXX", path[64];
@@ -310,9 +311,5 @@ int main(void)
     tcase_add_test(t, socket_a_length_that_no_frame_has_ends_the_connection);
     tcase_add_test(t, socket_frames_that_came_before_the_end_arrive);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -14,6 +14,7 @@
 
 #include "devices/net/usernet/slirp.h"
 #include "tests/lib/fake_net.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static struct evloop loop;
@@ -540,9 +541,5 @@ int main(void)
     tcase_add_test(t, user_link_goes_down_with_the_helper_and_up_with_the_next_driver);
     tcase_add_test(t, user_helper_ends_with_us);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "opt.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 enum colour { RED, GREEN };
@@ -483,15 +484,5 @@ int main(void)
         help_fits_a_terminal,
         man_text_escapes_dashes_and_markdown_escapes_bars,
     };
-    Suite *suite = suite_create("opt");
-    TCase *tc = tcase_create("opt");
-    tcase_add_checked_fixture(tc, fresh, clean);
-    for (size_t i = 0; i < ARRAY_LEN(tests); i++)
-        tcase_add_test(tc, tests[i]);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run_tests("opt", fresh, clean, tests, ARRAY_LEN(tests));
 }

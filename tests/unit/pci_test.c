@@ -8,6 +8,7 @@
 #include "bus.h"
 #include "layout.h"
 #include "pci.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define BAR_SIZE 0x2000
@@ -619,9 +620,5 @@ int main(void)
     tcase_add_test(tc, bar_that_does_not_fit_the_window_is_an_error);
     tcase_add_test(tc, random_config_accesses_do_no_harm);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define CMD 0x20
@@ -603,9 +604,5 @@ int main(void)
     tcase_add_test(tc, pic_create_refuses_taken_ports);
     tcase_add_test(tc, pic_survives_hostile_accesses);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "devices/ticks.h"
+#include "tests/lib/suite.h"
 
 #define CH0 0x40
 #define CH2 0x42
@@ -738,9 +739,5 @@ int main(void)
     tcase_add_test(tc, pit_survives_hostile_accesses);
     tcase_add_test(tc, pit_create_refuses_taken_ports);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -10,6 +10,7 @@
 #include "devices/reset_port.h"
 #include "devices/ticks.h"
 #include "layout.h"
+#include "tests/lib/suite.h"
 
 #define STS PM_BASE
 #define EN (PM_BASE + 2)
@@ -327,9 +328,5 @@ int main(void)
     tcase_add_test(tc, pm_create_refuses_taken_ports);
     tcase_add_test(tc, reset_port_resets_at_the_rising_edge_of_bit_2);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

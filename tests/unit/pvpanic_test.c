@@ -4,9 +4,9 @@
 #include "devices/pvpanic.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 #include "layout.h"
+#include "tests/lib/suite.h"
 
 static struct bus bus;
 static struct device *dev;
@@ -87,9 +87,5 @@ int main(void)
     tcase_add_test(tc, pvpanic_claims_one_port);
     tcase_add_test(tc, pvpanic_is_there_once);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

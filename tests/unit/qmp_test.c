@@ -12,6 +12,7 @@
 #include "layout.h"
 #include "src/control/server.h"
 #include "tests/lib/control_rig.h"
+#include "tests/lib/suite.h"
 
 #define NEGOTIATE "{\"execute\":\"qmp_capabilities\"}\n"
 #define STATUS "{\"execute\":\"query-status\"}\n"
@@ -535,9 +536,5 @@ int main(void)
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
         tcase_add_test(tc, tests[i]);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "src/outfile.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static char dir[64];
@@ -380,9 +381,5 @@ int main(void)
     tcase_add_test(tc, outfile_errors_come_early);
     tcase_add_test(tc, outfile_keeps_symbolic_links_and_devices);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define INDEX 0x70
@@ -575,9 +576,5 @@ int main(void)
     tcase_add_test(tc, rtc_reset_disables_interrupts_and_lets_time_go);
     tcase_add_test(tc, rtc_survives_hostile_accesses);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

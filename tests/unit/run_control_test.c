@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "src/run/run.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static struct run *run;
@@ -195,9 +196,5 @@ int main(void)
     tcase_add_test(tc, words_for_a_guest_that_takes_none_are_bounded);
     tcase_add_test(tc, panic_is_seen_in_the_kernels_messages);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include "devices/serial.h"
 #include "layout.h"
 #include "log.h"
+#include "tests/lib/suite.h"
 
 enum { RBR = 0, THR = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7 };
 
@@ -1074,9 +1075,5 @@ int main(void)
     tcase_add_test(unplugged, serial_unplugged_port_swallows_output_and_has_no_carrier);
     suite_add_tcase(suite, plugged);
     suite_add_tcase(suite, unplugged);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -2,11 +2,11 @@
 //
 // The memory balloon, driven through the MMIO transport, with a look at what the host has resident.
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "devices/virtio/balloon.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/virtio_rig.h"
 #include "util.h"
 
@@ -342,9 +342,5 @@ int main(void)
     tcase_add_test(tc, balloon_second_statistics_buffer_gives_the_first_back);
     tcase_add_test(tc, balloon_chains_without_sense_go_back);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -3,10 +3,10 @@
 // The block device, driven through the MMIO transport against a disk in memory.
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio/blk.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/virtio_rig.h"
 #include "util.h"
 
@@ -734,9 +734,5 @@ int main(void)
     tcase_add_test(t, blk_broken_batch_still_finishes_what_came_before);
     tcase_add_test(t, blk_fini_waits_for_what_is_in_flight);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -2,11 +2,12 @@
 //
 // The console device, driven through the MMIO transport with backends in memory.
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/console_chaos.h"
 #include "tests/lib/console_rig.h"
+#include "tests/lib/random.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 #define F_SIZE 1ull
@@ -488,12 +489,7 @@ START_TEST(console_survives_chaos)
     uint64_t seed = 0x9e3779b97f4a7c15ull + (unsigned)_i;
     uint8_t data[700];
     for (unsigned round = 0; round < 250; round++) {
-        for (unsigned i = 0; i < sizeof data; i++) {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            data[i] = (uint8_t)(seed >> 24);
-        }
+        random_bytes(&seed, data, sizeof data);
         console_chaos_run(data, sizeof data - round % 2);
     }
 }
@@ -550,9 +546,5 @@ int main(void)
     tcase_add_loop_test(tc, console_survives_chaos, 0, 4);
     tcase_add_test(tc, console_refuses_ports_that_cannot_be);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

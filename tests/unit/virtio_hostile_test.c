@@ -9,10 +9,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio/blk.h"
+#include "tests/lib/random.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/virtio_rig.h"
 #include "util.h"
 
@@ -430,8 +431,7 @@ END_TEST
 static atomic_bool racing;
 
 /*
- * Rewrites descriptors, tables, heads and indices of the victim's ring, as fast as it can, with its
- * own generator.
+ * Rewrites descriptors, tables, heads and indices of the victim's ring, as fast as it can.
  */
 static void *racer(void *arg)
 {
@@ -440,9 +440,7 @@ static void *racer(void *arg)
     uint8_t *desc = gmem_ptr(&rig.gm, r->desc, 16 * SIZE);
     uint8_t *table = gmem_ptr(&rig.gm, EVIL_TABLE, 4096);
     while (atomic_load_explicit(&racing, memory_order_relaxed)) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
+        random_next(&x);
         bool in_table = x & 1;
         unsigned n = in_table ? 256 : SIZE, at = (unsigned)(x >> 8) % n;
         volatile uint64_t *d = (volatile uint64_t *)(void *)((in_table ? table : desc) + 16 * at);
@@ -518,9 +516,5 @@ int main(void)
     tcase_add_test(t, hostile_ring_registers_cannot_be_moved_while_running);
     tcase_add_loop_test(t, hostile_race_on_descriptors_hurts_only_its_own_device, 0, 2);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

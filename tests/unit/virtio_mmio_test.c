@@ -3,10 +3,10 @@
 // The MMIO transport as a driver sees it through the bus, and the negotiation rules, which both
 // transports share.
 #include <check.h>
-#include <stdlib.h>
 
 #include "devices/virtio/blk.h"
 #include "log.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/virtio_rig.h"
 #include "util.h"
 
@@ -417,9 +417,5 @@ int main(void)
     tcase_add_test(t, machine_reset_is_a_device_reset);
     tcase_add_test(t, mmio_create_refuses_an_occupied_place);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

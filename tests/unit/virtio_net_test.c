@@ -3,11 +3,11 @@
 // The virtio network interface over a backend in memory, from its driver's side.
 #include <check.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio/net_state.h"
 #include "tests/lib/fake_net.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static struct rig rig;
@@ -767,9 +767,5 @@ int main(void)
     tcase_add_test(t, net_control_queue_moves_without_mq);
     tcase_add_test(t, net_over_mmio);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

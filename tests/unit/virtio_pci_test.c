@@ -3,10 +3,10 @@
 // The PCI transport as a driver sees it: capabilities through configuration space, registers
 // through BAR 0, interrupts through MSI-X or INTx.
 #include <check.h>
-#include <stdlib.h>
 
 #include "devices/virtio/blk.h"
 #include "log.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/virtio_rig.h"
 #include "util.h"
 
@@ -479,9 +479,5 @@ int main(void)
     tcase_add_test(t, pci_create_fails_when_the_slots_are_taken);
     tcase_add_test(t, pci_machine_reset_restores_everything);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -2,10 +2,10 @@
 //
 // The entropy device, driven through the MMIO transport.
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio/rng.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/virtio_rig.h"
 #include "util.h"
 
@@ -194,9 +194,5 @@ int main(void)
     tcase_add_test(tc, rng_buffer_without_room_goes_back_empty);
     tcase_add_test(tc, rng_asks_for_the_next_kick);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -3,12 +3,12 @@
 // Virtio sockets: the guest's driver on one side, host programs on the other.
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/lib/suite.h"
 #include "tests/lib/vsock_rig.h"
 #include "util.h"
 
@@ -670,9 +670,5 @@ int main(void)
     tcase_add_loop_test(tc, vsock_lost_connections_are_an_event, 0, 2);
     tcase_add_test(tc, vsock_open_tells_what_is_wrong);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/virtio_rig.h"
 #include "util.h"
 
@@ -947,9 +948,5 @@ int main(void)
     tcase_add_test(t, chain_cut_takes_the_last_byte);
     tcase_add_test(t, virtio_init_refuses_impossible_queues);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -2,19 +2,12 @@
 //
 // A deterministic slice of what tests/fuzz/vsock_fuzz.c does with a fuzzer's inputs.
 #include <check.h>
-#include <stdlib.h>
 
+#include "tests/lib/random.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/vsock_chaos.h"
 
 static uint64_t x = 0x2545f4914f6cdd1dull;
-
-static uint64_t rnd(void)
-{
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return x;
-}
 
 START_TEST(vsock_survives_a_hostile_driver)
 {
@@ -22,9 +15,8 @@ START_TEST(vsock_survives_a_hostile_driver)
     x += (uint64_t)_i * 7919;
     vsock_chaos_init();
     for (unsigned n = 0; n < 2000; n++) {
-        size_t size = 1 + rnd() % sizeof script;
-        for (size_t i = 0; i < size; i++)
-            script[i] = (uint8_t)(rnd() >> 24);
+        size_t size = 1 + random_next(&x) % sizeof script;
+        random_bytes(&x, script, size);
         vsock_chaos_run(script, size);
     }
     struct vsock_chaos_reach r = vsock_chaos_reach();
@@ -47,9 +39,5 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, vsock_survives_a_hostile_driver, 0, 2);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/lib/suite.h"
 #include "tests/lib/x86_chaos.h"
 
 #define CASES 20000
@@ -43,9 +44,5 @@ int main(void)
     tcase_set_timeout(t, 600);
     tcase_add_test(t, chaos_step_and_loop_agree);
     suite_add_tcase(s, t);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

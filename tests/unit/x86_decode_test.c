@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/lib/random.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/x86_decode_oracle.h"
 
 #define RANDOM_COUNT 1000000
@@ -150,35 +152,32 @@ END_TEST
 
 /* --- against Zydis --- */
 
-static uint64_t random_next(uint64_t *state)
+static uint64_t draw(uint64_t *state)
 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state * 0x2545f4914f6cdd1dull >> 16;
+    return random_next(state) * 0x2545f4914f6cdd1dull >> 16;
 }
 
 /* Random bytes, most of them led by what makes an instruction: prefixes, REX, VEX, escapes. */
-static void random_bytes(uint64_t *state, uint8_t bytes[ORACLE_LEN])
+static void likely_bytes(uint64_t *state, uint8_t bytes[ORACLE_LEN])
 {
     static const uint8_t prefixes[] = {0x66, 0x66, 0x67, 0xf2, 0xf3, 0xf0,
                                        0x2e, 0x64, 0x65, 0x36, 0x26, 0x3e};
     static const uint8_t counts[16] = {0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4};
     unsigned n = 0, kind;
     for (unsigned k = 0; k < ORACLE_LEN; k++)
-        bytes[k] = (uint8_t)random_next(state);
-    for (unsigned k = counts[random_next(state) % 16]; k > 0; k--)
-        bytes[n++] = prefixes[random_next(state) % sizeof prefixes];
-    kind = (unsigned)random_next(state) % 8;
+        bytes[k] = (uint8_t)draw(state);
+    for (unsigned k = counts[draw(state) % 16]; k > 0; k--)
+        bytes[n++] = prefixes[draw(state) % sizeof prefixes];
+    kind = (unsigned)draw(state) % 8;
     if (kind < 2)
-        bytes[n++] = (uint8_t)(0x40 + random_next(state) % 16);
+        bytes[n++] = (uint8_t)(0x40 + draw(state) % 16);
     if (kind == 2) {
         bytes[n] = 0xc5;
     } else if (kind == 3) {
         bytes[n] = 0xc4;
-        bytes[n + 1] = (uint8_t)((bytes[n + 1] & 0xe0) + 1 + random_next(state) % 3);
+        bytes[n + 1] = (uint8_t)((bytes[n + 1] & 0xe0) + 1 + draw(state) % 3);
     } else {
-        kind = (unsigned)random_next(state) % 8;
+        kind = (unsigned)draw(state) % 8;
         if (kind < 4)
             bytes[n++] = 0x0f;
         if (kind == 0)
@@ -195,7 +194,7 @@ START_TEST(decode_agrees_with_zydis_on_random_bytes)
     uint8_t bytes[ORACLE_LEN];
     tally_init(&t, _i);
     for (unsigned n = 0; n < RANDOM_COUNT; n++) {
-        random_bytes(&state, bytes);
+        likely_bytes(&state, bytes);
         tally_check(&t, bytes, NULL);
     }
     ck_assert_uint_gt(t.oracle.valid, RANDOM_COUNT / 2);
@@ -319,7 +318,7 @@ START_TEST(decode_wants_more_bytes_until_the_instruction_is_whole)
     for (unsigned n = 0; n < 20000; n++) {
         uint8_t bytes[ORACLE_LEN];
         struct insn whole, part;
-        random_bytes(&state, bytes);
+        likely_bytes(&state, bytes);
         unsigned len = x86_decode(&whole, bytes, ORACLE_LEN, (enum x86_mode)_i);
         for (unsigned avail = 1; avail <= ORACLE_LEN; avail++) {
             uint8_t *exact = malloc(avail); /* a read beyond is a fault under the sanitizer */
@@ -530,9 +529,5 @@ int main(void)
     tcase_add_test(zydis, decode_agrees_with_zydis_on_a_kernel);
     suite_add_tcase(s, hand);
     suite_add_tcase(s, zydis);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return suite_run(s);
 }

@@ -3,8 +3,8 @@
 // Delivery of exceptions and interrupts, IRET, double and triple faults, debug traps: SDM vol. 3
 // chapters 6 and 17.
 #include <check.h>
-#include <stdlib.h>
 
+#include "tests/lib/suite.h"
 #include "tests/lib/x86_fixture.h"
 
 /* 64-bit word n of the frame at rsp; 32- and 16-bit ones. */
@@ -677,18 +677,10 @@ START_TEST(instruction_fetch_crosses_into_a_missing_page)
 }
 END_TEST
 
-static TCase *group(Suite *s, const char *name, void (*init)(void))
-{
-    TCase *tc = tcase_create(name);
-    tcase_add_checked_fixture(tc, init, teardown);
-    suite_add_tcase(s, tc);
-    return tc;
-}
-
 int main(void)
 {
     Suite *s = suite_create("x86_excp");
-    TCase *l = group(s, "long", setup_long);
+    TCase *l = suite_case(s, "long", setup_long, teardown);
     tcase_add_test(l, long_fault_in_ring_0_pushes_five_words_on_an_aligned_stack);
     tcase_add_test(l, long_fault_in_ring_3_takes_the_stack_of_the_tss);
     tcase_add_test(l, trap_gate_leaves_interrupts_on);
@@ -724,7 +716,7 @@ int main(void)
     tcase_add_test(l, mov_ss_holds_the_debug_trap_back);
     tcase_add_test(l, debug_register_access_faults_under_gd);
     tcase_add_test(l, instruction_fetch_crosses_into_a_missing_page);
-    TCase *p = group(s, "protected", setup_protected);
+    TCase *p = suite_case(s, "protected", setup_protected, teardown);
     tcase_add_test(p, protected_interrupt_switches_to_the_inner_stack);
     tcase_add_test(p, sixteen_bit_gates_push_words);
     tcase_add_loop_test(p, broken_inner_stacks_fault, 0,
@@ -733,12 +725,8 @@ int main(void)
     tcase_add_test(p, v8086_int_n_needs_iopl_3);
     tcase_add_test(p, v8086_handler_must_be_in_ring_0);
     tcase_add_test(p, vme_redirects_int_n_into_the_task);
-    TCase *real = group(s, "real", setup);
+    TCase *real = suite_case(s, "real", setup, teardown);
     tcase_add_test(real, real_mode_interrupt_goes_through_the_vector_table);
     tcase_add_test(real, real_mode_faults_push_no_error_code);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

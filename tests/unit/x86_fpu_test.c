@@ -19,6 +19,7 @@
 #include "src/accel/x86/vec.h"
 #include "src/accel/x86/x87.h"
 #include "tests/lib/cpu_rig.h"
+#include "tests/lib/suite.h"
 
 /* --- random operands with a taste for corners --- */
 
@@ -919,9 +920,5 @@ int main(void)
     tcase_add_test(t, misaligned_areas_are_refused);
     tcase_add_test(t, xsetbv_takes_only_possible_sets);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite_run(s);
 }

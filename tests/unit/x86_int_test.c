@@ -3,10 +3,10 @@
 // Integer operations where the host CPU cannot be asked (tests/cpu/native does the rest): 16-bit
 // modes, segment limits, stack widths, v8086, ports, and repetitions that stop in the middle.
 #include <check.h>
-#include <stdlib.h>
 
 #include "src/accel/x86/sys.h"
 #include "tests/lib/cpu_rig.h"
+#include "tests/lib/suite.h"
 #include "util.h"
 
 static struct cpu_rig rig;
@@ -567,9 +567,5 @@ int main(void)
     tcase_add_test(tc, rdrand_repeats_with_its_seed);
     tcase_add_test(tc, lazy_flags_hold_every_image);
     suite_add_tcase(s, tc);
-    SRunner *sr = srunner_create(s);
-    srunner_run_all(sr, CK_ENV);
-    int failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

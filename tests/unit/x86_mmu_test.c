@@ -3,9 +3,9 @@
 // Paging and translation caches: page-table combinations with the error codes of SDM vol. 3
 // section 4.7, flushes of 4.10.4.
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/suite.h"
 #include "tests/lib/x86_rig.h"
 
 #define P 1u
@@ -678,18 +678,10 @@ START_TEST(probe_raises_before_anything_is_written)
 }
 END_TEST
 
-static TCase *group(Suite *s, const char *name, void (*init)(void))
-{
-    TCase *tc = tcase_create(name);
-    tcase_add_checked_fixture(tc, init, teardown);
-    suite_add_tcase(s, tc);
-    return tc;
-}
-
 int main(void)
 {
     Suite *s = suite_create("x86_mmu");
-    TCase *l = group(s, "long", setup_long);
+    TCase *l = suite_case(s, "long", setup_long, teardown);
     tcase_add_loop_test(l, page_rights_give_the_right_error_code, 0,
                         sizeof rights / sizeof rights[0]);
     tcase_add_loop_test(l, rights_are_those_of_all_levels, 0, 3);
@@ -724,15 +716,11 @@ int main(void)
     tcase_add_test(l, user_reads_descriptors_with_supervisor_rights);
     tcase_add_test(l, alignment_check_at_ring_3);
     tcase_add_test(l, probe_raises_before_anything_is_written);
-    TCase *b32 = group(s, "32-bit", setup_32);
+    TCase *b32 = suite_case(s, "32-bit", setup_32, teardown);
     tcase_add_test(b32, paging_32_translates_and_faults);
     tcase_add_test(b32, paging_32_four_megabyte_pages);
-    TCase *pae = group(s, "pae", setup_pae);
+    TCase *pae = suite_case(s, "pae", setup_pae, teardown);
     tcase_add_test(pae, pae_translates_and_faults);
     tcase_add_test(pae, pae_top_entries_are_registers);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "tests/lib/suite.h"
 #include "tests/lib/x86_fixture.h"
 
 static uint32_t stack32(unsigned n)
@@ -475,18 +476,10 @@ START_TEST(port_access_follows_iopl_and_the_bitmap)
 }
 END_TEST
 
-static TCase *group(Suite *s, const char *name, void (*init)(void))
-{
-    TCase *tc = tcase_create(name);
-    tcase_add_checked_fixture(tc, init, teardown);
-    suite_add_tcase(s, tc);
-    return tc;
-}
-
 int main(void)
 {
     Suite *s = suite_create("x86_seg");
-    TCase *p = group(s, "protected", setup_protected);
+    TCase *p = suite_case(s, "protected", setup_protected, teardown);
     tcase_add_loop_test(p, segment_loads_check_their_descriptors, 0,
                         sizeof loads / sizeof loads[0]);
     tcase_add_loop_test(p, accesses_are_held_to_limit_and_type, 0,
@@ -505,18 +498,14 @@ int main(void)
     tcase_add_test(p, task_switch_enters_v8086_mode);
     tcase_add_test(p, lar_lsl_verr_verw_answer_by_zf);
     tcase_add_test(p, port_access_follows_iopl_and_the_bitmap);
-    TCase *l = group(s, "long", setup_long);
+    TCase *l = suite_case(s, "long", setup_long, teardown);
     tcase_add_test(l, null_stack_segment_is_right_in_64_bit_mode_above_ring_3);
     tcase_add_test(l, fs_base_counts_in_64_bit_mode);
     tcase_add_test(l, long_mode_call_gate_takes_16_bytes_and_null_ss);
     tcase_add_test(l, far_jump_changes_between_32_and_64_bit_code);
     tcase_add_loop_test(l, lldt_and_ltr_check_their_descriptors, 0,
                         sizeof system_loads / sizeof system_loads[0]);
-    TCase *real = group(s, "real", setup);
+    TCase *real = suite_case(s, "real", setup, teardown);
     tcase_add_test(real, limits_of_protected_mode_stay_in_real_mode);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

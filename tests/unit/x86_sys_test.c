@@ -3,10 +3,10 @@
 // Control, debug and model-specific registers, mode switches, SYSCALL and friends, CPUID, state
 // conversion.
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/accel/x86/cpuid.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/x86_fixture.h"
 
 /* mov crN, rax */
@@ -526,18 +526,10 @@ START_TEST(absent_instructions_are_undefined)
 }
 END_TEST
 
-static TCase *group(Suite *s, const char *name, void (*init)(void))
-{
-    TCase *tc = tcase_create(name);
-    tcase_add_checked_fixture(tc, init, teardown);
-    suite_add_tcase(s, tc);
-    return tc;
-}
-
 int main(void)
 {
     Suite *s = suite_create("x86_sys");
-    TCase *l = group(s, "long", setup_long);
+    TCase *l = suite_case(s, "long", setup_long, teardown);
     tcase_add_loop_test(l, control_register_writes_check_reserved_bits, 0,
                         sizeof long_writes / sizeof long_writes[0]);
     tcase_add_test(l, control_registers_need_ring_0);
@@ -558,16 +550,12 @@ int main(void)
     tcase_add_test(l, state_goes_out_and_comes_back);
     tcase_add_test(l, impossible_states_are_refused);
     tcase_add_test(l, absent_instructions_are_undefined);
-    TCase *p = group(s, "protected", setup_protected);
+    TCase *p = suite_case(s, "protected", setup_protected, teardown);
     tcase_add_test(p, long_mode_is_entered_step_by_step);
     tcase_add_test(p, lmsw_sets_but_never_clears_pe);
     tcase_add_test(p, sysenter_works_in_protected_mode_only);
     tcase_add_test(p, pvi_gives_ring_3_a_virtual_interrupt_flag);
-    TCase *real = group(s, "real", setup);
+    TCase *real = suite_case(s, "real", setup, teardown);
     tcase_add_test(real, reset_starts_at_the_top_of_4_gigabytes);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include "../lib/cpu_rig.h"
 #include "src/accel/x86/sys.h"
 #include "src/accel/x86/vec.h"
+#include "tests/lib/suite.h"
 
 #define MEM_AT 0x4000 /* of the memory operand in guest RAM; [rdi] */
 
@@ -386,9 +387,5 @@ int main(void)
     tcase_add_test(tc, vec_gather_keeps_what_it_has_when_it_faults);
     tcase_add_test(tc, vec_mmx_conversions_enter_mmx_state_with_registers_only);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -5,13 +5,13 @@
 // times.
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "../lib/cpu_rig.h"
 #include "src/accel/x86/fp_trap.h"
 #include "src/accel/x86/vec.h"
+#include "tests/lib/suite.h"
 
 #define MEM_AT 0x4000 /* of the memory operand in guest RAM; [rdi] */
 #define MEM_BYTES 64
@@ -502,9 +502,5 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, vec_agrees_with_the_host, 0, (int)(sizeof rows / sizeof rows[0]));
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }
