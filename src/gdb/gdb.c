@@ -25,7 +25,6 @@ struct gdb {
     struct stub stub;
     struct gdb_address address;
     struct fd_watch listener, client, wake;
-    bool bound; /* the socket's name is ours to remove */
     bool leaving; /* the client is done: close when all is sent */
     uint8_t out[OUT_MAX];
     size_t nout;
@@ -203,7 +202,7 @@ static int watch(struct gdb *g, struct fd_watch *w, int fd, void (*ready)(void *
 
 static int start(struct gdb *g, struct err *err)
 {
-    int fd = gdb_address_listen(&g->address, &g->bound, err);
+    int fd = gdb_address_listen(&g->address, err);
     if (fd < 0)
         return fd;
     int rc = watch(g, &g->listener, fd, on_listener);
@@ -261,11 +260,11 @@ void gdb_close(struct gdb *g)
 {
     if (!g)
         return;
+    if (g->listener.fd >= 0 && g->address.path)
+        unlink(g->address.path);
     close_watch(g, &g->client);
     close_watch(g, &g->listener);
     close_watch(g, &g->wake);
-    if (g->bound)
-        unlink(g->address.name.un.sun_path);
     pthread_mutex_destroy(&g->lock);
     free(g);
 }
