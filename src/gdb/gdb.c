@@ -43,7 +43,7 @@ void gdb_told(struct gdb *g, const struct vm_exit *exit)
         g->exit = *exit;
     g->told = true;
     pthread_mutex_unlock(&g->lock);
-    vcpus_hold(g->vm);
+    vm_brake(g->vm, BRAKE_GDB);
     eventfd_write(g->wake.fd, 1);
 }
 
@@ -57,9 +57,7 @@ static void forget_told(struct gdb *g)
 static void halt(void *opaque)
 {
     struct gdb *g = opaque;
-    g->vm->debug_stopped = true;
-    vcpus_hold(g->vm);
-    vcpus_wait_held(g->vm);
+    vm_pause(g->vm, BRAKE_GDB);
 }
 
 static void on_wake(void *self, uint32_t events)
@@ -89,9 +87,9 @@ static void resume(void *opaque)
 {
     struct gdb *g = opaque;
     forget_told(g);
-    g->vm->debug_stopped = false;
-    if (!atomic_load(&g->vm->stop)) /* else it is the end, or a restart, that lets them go */
-        vcpus_release(g->vm);
+    vm_resume(g->vm, BRAKE_GDB);
+    if (g->vm->stands)
+        stub_note(&g->stub, "The machine is paused by its monitor or QMP socket, and goes on with `cont` there.\n");
 }
 
 static void kill_machine(void *opaque)
@@ -231,7 +229,6 @@ int gdb_open(struct vm *vm, struct gdb **out, struct err *err)
         gdb_close(g);
         return rc;
     }
-    vm->debug_stopped = vm->cfg->start_stopped;
     *out = g;
     return 0;
 }

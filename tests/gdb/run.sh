@@ -15,7 +15,7 @@ fi
 bin=$(realpath "${1:?usage: tests/gdb/run.sh [--engine NAME] MINIVMM [TOPIC]...}")
 shift
 topics=("$@")
-((${#topics[@]})) || topics=(start-stop watch threads detach lost-client garbage end tcp kernel)
+((${#topics[@]})) || topics=(start-stop watch threads detach lost-client garbage end tcp control kernel)
 image=$top/build/guest-images/smp_long.img
 work=$(mktemp -d)
 vmm=
@@ -218,6 +218,42 @@ tcp() {
     expect 'received: "OK"' '0x100000:' 'killed'
     finish
     ((status == 0)) || echo "kill ended it with status $status"
+}
+
+# gdb and a control socket, each with a hand on the machine: it runs when neither holds it.
+control() {
+    local ctl="$bin ctl $work/qmp"
+    status_is() {
+        $ctl query-status | grep -q "\"$1\"" || { echo "not $1:"; $ctl query-status; }
+    }
+    small -S -qmp "unix:$work/qmp"
+    status_is prelaunch
+    $ctl cont >/dev/null
+    ended_well
+    small -S -qmp "unix:$work/qmp"
+    debug <<END
+hbreak guest_main
+shell $ctl query-status
+continue
+shell $ctl query-status
+shell $ctl cont
+shell $ctl query-status
+print \$rip == &guest_main
+shell $ctl stop
+shell $ctl query-status
+hbreak print
+shell (sleep 1; $ctl query-status; $ctl cont) &
+continue
+delete
+shell $ctl stop
+detach
+END
+    expect 'prelaunch' 'hit Breakpoint 1, .*guest_main' '"debug"' '"debug"' '^\$1 = 1' '"paused"' 'paused by its monitor or QMP' '"paused"' \
+        'hit Breakpoint 2, .*print' 'detached'
+    status_is paused
+    [[ ! -s $work/console ]] || { echo 'it ran on:'; cat "$work/console"; }
+    $ctl cont >/dev/null
+    ended_well
 }
 
 kernel() {
