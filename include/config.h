@@ -145,7 +145,7 @@ struct config {
     } vsock;
     bool snapshot;       /* for all disks */
     const char *gdb;     /* unix:PATH or tcp:[HOST]:PORT (checked); NULL: none */
-    bool start_stopped;  /* -S: the debugger lets the guest go */
+    bool start_stopped;  /* -S: a debugger or control client lets the guest go */
     const char *pidfile, *name;
     const char *result, *junit; /* files; NULL: none */
     bool exits;                 /* the exit report is wanted: into a file, or (NULL) as text */

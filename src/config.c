@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "src/config_net.h"
 #include "src/config_parse.h"
@@ -215,7 +216,7 @@ static const struct opt_row rows[] = {
     {.name = "s", .group = GROUP_TELL, .kind = OPT_CALL, .parse = set_gdb_port,
      .help = "The same as -gdb tcp::1234."},
     {.name = "S", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = FIELD(start_stopped),
-     .help = "With -gdb or -s: do not run the guest until gdb says so."},
+     .help = "Do not run the guest until gdb, QMP (cont) or the monitor (cont) says so."},
 
     {.name = "exits", .metavar = "[=FILE.json|=FILE.html]", .optional = true, .group = GROUP_TELL, .kind = OPT_CALL,
      .parse = set_exits,
@@ -408,6 +409,12 @@ static int check_mmio_slots(const struct config *cfg, struct err *err)
                    VIRTIO_MMIO_SLOTS);
 }
 
+/* After -S. On a terminal the monitor is behind Ctrl-A c. */
+static bool can_let_go(const struct config *cfg)
+{
+    return cfg->gdb || cfg->ncontrols || cfg->monitor_stdio || (config_has_stdio(cfg) && isatty(STDIN_FILENO));
+}
+
 /* Defaults, and what only the whole command line can tell. */
 static int resolve(struct cmdline *cl, struct err *err)
 {
@@ -420,8 +427,6 @@ static int resolve(struct cmdline *cl, struct err *err)
                                     "lists all options)");
     if (cfg->lockstep.leader && cfg->naccels > 1)
         return err_set(err, EINVAL, "-accel lockstep: it is the one engine or none; take the other -accel away");
-    if (cfg->start_stopped && !cfg->gdb)
-        return err_set(err, EINVAL, "-S without -gdb or -s: nobody could let the guest go");
     if (cfg->symbols && !cfg->exits)
         return err_set(err, EINVAL, "-symbols without -exits: nothing would be named");
     if (!cfg->naccels)
@@ -433,6 +438,8 @@ static int resolve(struct cmdline *cl, struct err *err)
         rc = config_resolve_nics(cl, err);
     if (!rc)
         rc = config_resolve_console(cl, err);
+    if (!rc && cfg->start_stopped && !can_let_go(cfg))
+        return err_set(err, EINVAL, "-S without -gdb, -s, -qmp, -monitor or a console on a terminal: nobody could let the guest go");
     if (!rc)
         rc = config_resolve_shares(cl, err);
     if (!rc)

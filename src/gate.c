@@ -34,11 +34,11 @@ void vcpus_wait_held(struct vm *vm)
 
 void vcpus_release(struct vm *vm)
 {
-    if (vm->debug_stopped || vm->paused)
-        return;
     pthread_mutex_lock(&vm->gate_lock);
-    atomic_store(&vm->hold, false);
-    pthread_cond_broadcast(&vm->gate_opened);
+    if (!atomic_load(&vm->brakes) && !atomic_load(&vm->stop)) {
+        atomic_store(&vm->hold, false);
+        pthread_cond_broadcast(&vm->gate_opened);
+    }
     pthread_mutex_unlock(&vm->gate_lock);
 }
 

@@ -102,7 +102,7 @@ static void init_lock(pthread_mutex_t *lock, bool recursive)
 
 int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
 {
-    *vm = (struct vm){.cfg = cfg, .loop = {.epoll_fd = -1, .wake_fd = -1}};
+    *vm = (struct vm){.cfg = cfg, .loop = {.epoll_fd = -1, .wake_fd = -1}, .brakes = cfg->start_stopped ? BRAKE_START : 0};
     init_lock(&vm->lock, cfg->lockstep.leader != NULL);
     pthread_mutex_init(&vm->gate_lock, NULL);
     pthread_cond_init(&vm->gate_opened, NULL);
@@ -210,7 +210,7 @@ static int serve(struct vm *vm, struct err *err)
         if (rc)
             return rc;
         control_tell(vm->control, CONTROL_RESET, stop >> 8 == STOP_BY_MACHINE, NULL);
-        if (atomic_compare_exchange_strong(&vm->stop, &stop, 0) && !vm->paused)
+        if (atomic_compare_exchange_strong(&vm->stop, &stop, 0))
             vcpus_release(vm);
         control_deliver(vm->control);
     }
@@ -252,8 +252,7 @@ int vm_run(struct vm *vm, struct err *err)
     if (rc)
         return rc;
 
-    if (!vm->paused)
-        vcpus_release(vm);
+    vm_begin(vm);
     rc = serve(vm, err);
     vcpus_end(vm);
     control_tell_end(vm->control, atomic_load(&vm->stop));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Stopping a running machine where it is and letting it go on, and its power button: what control sockets and the monitor do.
+// Stopping a running machine where it is and letting it go on, and its power button: what control sockets, the monitor and gdb do. Each holds a
+// brake of its own; the machine runs when all are off, so that nobody's stop is undone by another who is done with his. The brake that -S sets
+// is anybody's to take off.
 //
 // Time: on engines of our own everything the guest can tell the time by (devices' clock, local APIC timers, TSC) comes from one clock, which
 // stands still meanwhile; the guest notices nothing but the date. Under KVM TSC, kvmclock and local APIC timers are the kernel's and go on, so
@@ -9,38 +11,71 @@
 #include "src/control/control.h"
 #include "src/vm.h"
 
-static bool stops_time(const struct vm *vm)
+static void stop_time(struct vm *vm)
 {
-    return vm->accel.ops && !(vm->accel.ops->caps & ACCEL_CAP_NATIVE);
-}
-
-bool vm_pause(struct vm *vm)
-{
-    if (vm->paused)
-        return false;
-    vm->paused = true;
-    vcpus_hold(vm);
-    vcpus_wait_held(vm);
+    if (!vm->accel.ops || vm->accel.ops->caps & ACCEL_CAP_NATIVE)
+        return;
     pthread_mutex_lock(&vm->lock);
-    if (stops_time(vm))
-        clock_hold(&vm->clock);
+    clock_hold(&vm->clock);
     pthread_mutex_unlock(&vm->lock);
-    control_tell(vm->control, CONTROL_STOP, false, NULL);
-    return true;
 }
 
-bool vm_resume(struct vm *vm)
+static void start_time(struct vm *vm)
 {
-    if (!vm->paused)
-        return false;
-    vm->paused = false;
     pthread_mutex_lock(&vm->lock);
     clock_release(&vm->clock);
     pthread_mutex_unlock(&vm->lock);
-    control_tell(vm->control, CONTROL_RESUME, false, NULL);
-    if (!atomic_load(&vm->stop))
-        vcpus_release(vm);
-    return true;
+}
+
+void vm_begin(struct vm *vm)
+{
+    vm->stands = atomic_load(&vm->brakes);
+    if (vm->stands)
+        stop_time(vm);
+    vcpus_release(vm);
+}
+
+void vm_brake(struct vm *vm, enum vm_brake whose)
+{
+    atomic_fetch_or(&vm->brakes, whose);
+    vcpus_hold(vm);
+}
+
+bool vm_pause(struct vm *vm, enum vm_brake whose)
+{
+    bool news = !(atomic_load(&vm->brakes) & whose);
+    vm_brake(vm, whose);
+    vcpus_wait_held(vm);
+    if (!vm->stands) {
+        vm->stands = true;
+        stop_time(vm);
+        control_tell(vm->control, CONTROL_STOP, false, NULL);
+    }
+    return news;
+}
+
+bool vm_resume(struct vm *vm, enum vm_brake whose)
+{
+    unsigned mine = whose | BRAKE_START, before = atomic_fetch_and(&vm->brakes, ~mine);
+    if (before & ~mine)
+        return before & mine;
+    if (vm->stands) {
+        vm->stands = false;
+        start_time(vm);
+        control_tell(vm->control, CONTROL_RESUME, false, NULL);
+    }
+    vcpus_release(vm);
+    return before & mine;
+}
+
+const char *vm_status(const struct vm *vm)
+{
+    unsigned brakes = atomic_load(&vm->brakes);
+    if (brakes & BRAKE_CONTROL)
+        return "paused";
+    if (brakes & BRAKE_START)
+        return "prelaunch";
+    return brakes ? "debug" : "running";
 }
 
 void vm_look_begin(struct vm *vm)
@@ -51,8 +86,7 @@ void vm_look_begin(struct vm *vm)
 
 void vm_look_end(struct vm *vm)
 {
-    if (!vm->paused && !atomic_load(&vm->stop))
-        vcpus_release(vm);
+    vcpus_release(vm);
 }
 
 static void power_pressed(void *self)

@@ -102,6 +102,8 @@ suite devices tests/devices/run.sh ./minivmm
 suite vsock tests/vsock/run.sh ./minivmm
 suite control tests/control/run.sh ./minivmm
 suite gdb tests/gdb/run.sh ./minivmm
+suite gdb/kvm tests/gdb/run.sh --engine kvm ./minivmm
+suite gdb/testbed tests/gdb/run.sh --testbed ./minivmm
 suite fs tests/fs/run.sh ./minivmm
 
 wait

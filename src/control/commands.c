@@ -40,8 +40,7 @@ static int query_commands(struct vm *vm, const json_t *args, json_t **ret, struc
 static int query_status(struct vm *vm, const json_t *args, json_t **ret, struct err *err)
 {
     UNUSED(vm, args, ret, err);
-    *ret = json_pack("{s:s, s:b, s:b}", "status", vm->paused ? "paused" : "running", "singlestep", 0, "running",
-                     !vm->paused);
+    *ret = json_pack("{s:s, s:b, s:b}", "status", vm_status(vm), "singlestep", 0, "running", !atomic_load(&vm->brakes));
     return 0;
 }
 
@@ -131,14 +130,14 @@ static int query_blockstats(struct vm *vm, const json_t *args, json_t **ret, str
 static int stop(struct vm *vm, const json_t *args, json_t **ret, struct err *err)
 {
     UNUSED(vm, args, ret, err);
-    vm_pause(vm);
+    vm_pause(vm, BRAKE_CONTROL);
     return 0;
 }
 
 static int cont(struct vm *vm, const json_t *args, json_t **ret, struct err *err)
 {
     UNUSED(vm, args, ret, err);
-    vm_resume(vm);
+    vm_resume(vm, BRAKE_CONTROL);
     return 0;
 }
 
@@ -188,7 +187,7 @@ const struct qmp_command qmp_commands[] = {
      .returns = "The object version of the greeting: qemu (major, minor, micro: minivmm's own) and package (text)."},
     {.name = "query-commands", .run = query_commands, .help = "All commands.", .returns = "An array of objects with name."},
     {.name = "query-status", .run = query_status, .help = "Whether the guest runs.",
-     .returns = "status (running, paused), running (boolean) and singlestep (always false)."},
+     .returns = "status (running, paused, prelaunch under -S, debug when gdb alone holds it), running (boolean) and singlestep (always false)."},
     {.name = "query-name", .run = query_name, .help = "The guest's name.", .returns = "name, when -name gave one."},
     {.name = "query-kvm", .run = query_kvm, .help = "Whether KVM is the engine.",
      .returns = "enabled and present, both true when it is."},
@@ -201,7 +200,8 @@ const struct qmp_command qmp_commands[] = {
     {.name = "query-blockstats", .run = query_blockstats, .help = "What was done with the disks.",
      .returns = "An array of objects with device and stats (rd_bytes, wr_bytes, rd_operations, wr_operations, flush_operations)."},
     {.name = "stop", .run = stop, .help = "Stops all CPUs where they are. On a stopped machine nothing happens."},
-    {.name = "cont", .run = cont, .help = "Lets a stopped machine go on. On a running one nothing happens."},
+    {.name = "cont", .run = cont,
+     .help = "Lets a stopped machine go on; one that gdb holds too, only when gdb lets it. On a running one nothing happens."},
     {.name = "system_powerdown", .run = powerdown,
      .help = "Presses the power button. What follows is the guest's decision; a stopped one sees it when it goes on."},
     {.name = "system_reset", .run = reset,

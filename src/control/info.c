@@ -13,7 +13,7 @@
 
 static void print_status(struct vm *vm, FILE *out)
 {
-    fprintf(out, "VM status: %s\n", vm->paused ? "paused" : "running");
+    fprintf(out, "VM status: %s\n", vm_status(vm));
     if (vm->clock.ops) {
         pthread_mutex_lock(&vm->lock);
         uint64_t ns = clock_now_ns(&vm->clock);

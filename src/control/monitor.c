@@ -11,13 +11,16 @@
 
 static void do_stop(struct vm *vm, FILE *out)
 {
-    if (!vm_pause(vm))
+    if (!vm_pause(vm, BRAKE_CONTROL))
         fputs("stopped already\n", out);
 }
 
 static void do_cont(struct vm *vm, FILE *out)
 {
-    if (!vm_resume(vm))
+    bool was = vm_resume(vm, BRAKE_CONTROL);
+    if (atomic_load(&vm->brakes))
+        fputs("gdb holds it, until it says continue or detach\n", out);
+    else if (!was)
         fputs("running already\n", out);
 }
 

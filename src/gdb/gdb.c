@@ -25,7 +25,6 @@ struct gdb {
     struct stub stub;
     struct gdb_address address;
     struct fd_watch listener, client, wake;
-    bool bound; /* the socket's name is ours to remove */
     bool leaving; /* the client is done: close when all is sent */
     uint8_t out[OUT_MAX];
     size_t nout;
@@ -44,7 +43,7 @@ void gdb_told(struct gdb *g, const struct vm_exit *exit)
         g->exit = *exit;
     g->told = true;
     pthread_mutex_unlock(&g->lock);
-    vcpus_hold(g->vm);
+    vm_brake(g->vm, BRAKE_GDB);
     eventfd_write(g->wake.fd, 1);
 }
 
@@ -58,9 +57,7 @@ static void forget_told(struct gdb *g)
 static void halt(void *opaque)
 {
     struct gdb *g = opaque;
-    g->vm->debug_stopped = true;
-    vcpus_hold(g->vm);
-    vcpus_wait_held(g->vm);
+    vm_pause(g->vm, BRAKE_GDB);
 }
 
 static void on_wake(void *self, uint32_t events)
@@ -90,9 +87,9 @@ static void resume(void *opaque)
 {
     struct gdb *g = opaque;
     forget_told(g);
-    g->vm->debug_stopped = false;
-    if (!atomic_load(&g->vm->stop)) /* else it is the end, or a restart, that lets them go */
-        vcpus_release(g->vm);
+    vm_resume(g->vm, BRAKE_GDB);
+    if (g->vm->stands)
+        stub_note(&g->stub, "The machine is paused by its monitor or QMP socket, and goes on with `cont` there.\n");
 }
 
 static void kill_machine(void *opaque)
@@ -203,7 +200,7 @@ static int watch(struct gdb *g, struct fd_watch *w, int fd, void (*ready)(void *
 
 static int start(struct gdb *g, struct err *err)
 {
-    int fd = gdb_address_listen(&g->address, &g->bound, err);
+    int fd = gdb_address_listen(&g->address, err);
     if (fd < 0)
         return fd;
     int rc = watch(g, &g->listener, fd, on_listener);
@@ -232,7 +229,6 @@ int gdb_open(struct vm *vm, struct gdb **out, struct err *err)
         gdb_close(g);
         return rc;
     }
-    vm->debug_stopped = vm->cfg->start_stopped;
     *out = g;
     return 0;
 }
@@ -261,11 +257,11 @@ void gdb_close(struct gdb *g)
 {
     if (!g)
         return;
+    if (g->listener.fd >= 0 && g->address.path)
+        unlink(g->address.path);
     close_watch(g, &g->client);
     close_watch(g, &g->listener);
     close_watch(g, &g->wake);
-    if (g->bound)
-        unlink(g->address.name.un.sun_path);
     pthread_mutex_destroy(&g->lock);
     free(g);
 }

@@ -341,6 +341,16 @@ void stub_stopped(struct stub *s, const struct vm_exit *exit)
     say(s, s->stop);
 }
 
+void stub_note(struct stub *s, const char *text)
+{
+    if (!s->attached || !s->running)
+        return;
+    stub_begin(s);
+    packet_text(&s->out, "O");
+    packet_hex(&s->out, text, strlen(text));
+    stub_send(s);
+}
+
 void stub_let_go(struct stub *s)
 {
     s->plan.npoints = 0;

@@ -39,6 +39,8 @@ void stub_disconnect(struct stub *s);
 void stub_feed(struct stub *s, const uint8_t *bytes, size_t len);
 /* The vCPUs have stopped; exit says why (EXIT_DEBUG), NULL: the client wished it. */
 void stub_stopped(struct stub *s, const struct vm_exit *exit);
+/* A line for gdb's user; nothing while nobody waits for the machine. */
+void stub_note(struct stub *s, const char *text);
 /* The machine was reset and RAM filled anew; vCPUs are stopped. */
 void stub_restarted(struct stub *s);
 /* The machine has ended. */

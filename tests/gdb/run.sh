@@ -2,20 +2,27 @@
 # SPDX-License-Identifier: MIT
 #
 # gdb itself against guests: a small one with four CPUs, and the stock kernel with its symbols. What gdb prints is looked at line by line.
-# Usage: tests/gdb/run.sh [--engine NAME] MINIVMM [TOPIC]...        kvm: for hosts that have it
+# Usage: tests/gdb/run.sh [--testbed] [--engine NAME] MINIVMM [TOPIC]...        kvm: for hosts that have it
+# --testbed: KVM inside one session of tests/testbed, gdb beside it. Its emulated processor tells a hypervisor of neither INT3 nor the breakpoint
+# registers of a guest, so by default only the topics without breakpoints are tried there.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
-engine=interp
+engine=interp testbed=
+if [[ ${1-} == --testbed ]]; then
+    engine=kvm testbed=1
+    shift
+fi
 if [[ ${1-} == --engine ]]; then
     engine=$2
     shift 2
 fi
-bin=$(realpath "${1:?usage: tests/gdb/run.sh [--engine NAME] MINIVMM [TOPIC]...}")
+bin=$(realpath "${1:?usage: tests/gdb/run.sh [--testbed] [--engine NAME] MINIVMM [TOPIC]...}")
 shift
 topics=("$@")
-((${#topics[@]})) || topics=(start-stop watch threads detach lost-client garbage end tcp kernel)
+((${#topics[@]})) || topics=(start-stop step watch threads detach lost-client garbage end tcp control kernel)
+((${#topics[@]} - $#)) && [[ $testbed ]] && topics=(step detach end)
 image=$top/build/guest-images/smp_long.img
 work=$(mktemp -d)
 vmm=
@@ -95,6 +102,41 @@ detach
 END
     expect '^cs ' '^efer +0x0' 'hit Breakpoint 1, .*guest_main' '^#0 .*guest_main' '^#1 .*in_long' '^cr0 +0x8' '^efer +0x500' '^k_gs_base +0x0' \
         '^mxcsr +0x1f80' '^xmm0 ' '0x.*guest_main' '^\$1 = 0x1234' 'push ' 'hit Breakpoint 2, .*print' 'detached'
+}
+
+# No breakpoint but one of the guest's own making: it goes in circles until Ctrl-C.
+step() {
+    small -S
+    debug <<'END'
+info registers rip cs efer mxcsr
+stepi
+print $rip != &_start
+stepi
+x/i $rip
+set $rbx = 0x1234
+print/x $rbx
+set $was = *(unsigned short *)&guest_main
+set *(unsigned short *)&guest_main = 0xfeeb
+x/i &guest_main
+shell P=$PPID; (sleep 3; kill -INT $P) &
+continue
+print $rip == &guest_main
+info registers cr0 efer
+stepi
+print $rip == &guest_main
+info threads
+maintenance packet Qqemu.PhyMemMode:1
+x/2bx &guest_main
+maintenance packet Qqemu.PhyMemMode:0
+set *(unsigned short *)&guest_main = $was
+stepi 20
+print $rip != &guest_main
+detach
+END
+    expect '^rip .*<_start>' '^cs ' '^efer +0x0' '^mxcsr +0x1f80' '^\$1 = 1' '=> 0x.* <_start\+' '^\$2 = 0x1234' 'guest_main>.*jmp ' \
+        'received signal SIGINT' '^\$3 = 1' '^cr0 +0x8' '^efer +0x500' '^\$4 = 1' 'CPU 0, running' 'CPU 3, not started' 'received: "OK"' \
+        '<guest_main>:.0xeb.0xfe' '^\$5 = 1' 'detached'
+    ended_well
 }
 
 watch() {
@@ -214,10 +256,46 @@ tcp() {
         done
         [[ ! -e $work/pid ]] || break
     done
-    timeout 60 gdb -nx -batch -ex "target remote :$port" -ex 'maintenance packet Qqemu.PhyMemMode:1' -ex 'x/2bx 0x100000' -ex 'kill' >"$work/said" 2>&1 </dev/null
+    timeout 60 gdb -nx -batch -ex "target remote 127.0.0.1:$port" -ex 'maintenance packet Qqemu.PhyMemMode:1' -ex 'x/2bx 0x100000' -ex 'kill' >"$work/said" 2>&1 </dev/null
     expect 'received: "OK"' '0x100000:' 'killed'
     finish
     ((status == 0)) || echo "kill ended it with status $status"
+}
+
+# gdb and a control socket, each with a hand on the machine: it runs when neither holds it.
+control() {
+    local ctl="$bin ctl $work/qmp"
+    status_is() {
+        $ctl query-status | grep -q "\"$1\"" || { echo "not $1:"; $ctl query-status; }
+    }
+    small -S -qmp "unix:$work/qmp"
+    status_is prelaunch
+    $ctl cont >/dev/null
+    ended_well
+    small -S -qmp "unix:$work/qmp"
+    debug <<END
+hbreak guest_main
+shell $ctl query-status
+continue
+shell $ctl query-status
+shell $ctl cont
+shell $ctl query-status
+print \$rip == &guest_main
+shell $ctl stop
+shell $ctl query-status
+hbreak print
+shell (sleep 1; $ctl query-status; $ctl cont) &
+continue
+delete
+shell $ctl stop
+detach
+END
+    expect 'prelaunch' 'hit Breakpoint 1, .*guest_main' '"debug"' '"debug"' '^\$1 = 1' '"paused"' 'paused by its monitor or QMP' '"paused"' \
+        'hit Breakpoint 2, .*print' 'detached'
+    status_is paused
+    [[ ! -s $work/console ]] || { echo 'it ran on:'; cat "$work/console"; }
+    $ctl cont >/dev/null
+    ended_well
 }
 
 kernel() {
@@ -261,15 +339,44 @@ END
     vmm=
 }
 
+# The same script in there, with gdb and what its Python cannot start without.
+in_testbed() {
+    local python data log=$work/testbed status
+    python=$(gdb -nx -batch -ex 'python import os; print(os.path.dirname(os.__file__))' 2>/dev/null)
+    local files=(--file /bin/bash --file "$(command -v gdb)" --file "$bin" --file "$image" --file "$image.elf" --file "$here")
+    data=$(gdb -nx -batch -ex 'show data-directory' | cut -d'"' -f2)
+    [[ ! -d $data ]] || files+=(--file "$data")
+    if [[ -d $python ]]; then
+        mkdir "$work/python"
+        cp -r "$python"/*.py "$python"/{encodings,collections,importlib,re,json} "$work/python"
+        files+=(--file "$work/python:$python")
+    fi
+    "$top/tests/testbed/testbed" --timeout 600 "${files[@]}" -- /bin/bash "$here/run.sh" --engine "$engine" "$bin" "$@" 2>"$log"
+    status=$?
+    cat "$log" >&2
+    ((status == 125)) || return "$status"
+    for topic; do echo "SKIP gdb/$topic@testbed: $(tail -n 1 "$log")"; done
+    echo "0 passed, 0 failed, $# skipped"
+}
+
 why_not() {
     command -v gdb >/dev/null || { echo 'no gdb here'; return; }
     [[ -e $image.elf ]] || { echo 'the small guests are not built (make guests)'; return; }
+    if [[ $engine == kvm && ! $testbed && ! -w /dev/kvm ]]; then
+        echo 'no /dev/kvm for us here'
+    elif [[ $engine == kvm && $1 == @(watch|kernel) ]] && ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
+        echo 'no hardware is behind the KVM of this host'
+    fi
     [[ $1 != garbage ]] || command -v python3 >/dev/null || echo 'no python3 here'
     if [[ $1 == kernel ]]; then
         kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || echo "no stock kernel: $(tail -n 1 "$work/why")"
     fi
 }
 
+if [[ $testbed ]] && ! why_not "${topics[0]}" | grep -q .; then
+    in_testbed "${topics[@]}"
+    exit
+fi
 for topic in "${topics[@]}"; do
     why=$(why_not "$topic")
     if [[ $why ]]; then

@@ -142,7 +142,7 @@ START_TEST(qmp_tells_error_classes_apart)
         expect(ask(fd, generic[i]), GENERIC);
     expect(ask(fd, "{\"execute\":\"screendump\",\"arguments\":{\"filename\":\"x\"}}"), NOT_FOUND);
     expect(ask(fd, "{\"execute\":\"\\u00e4\\u00f6\\u00fc\"}"), NOT_FOUND);
-    ck_assert(!rig.vm.paused);
+    ck_assert(!rig.vm.brakes);
     close(fd);
 }
 END_TEST
@@ -247,11 +247,11 @@ START_TEST(qmp_stop_and_cont_tell_once)
     expect(more(fd), "{\"return\": {}}");
     expect(ask(fd, STATUS), "\"status\": \"paused\"");
     ck_assert_str_eq(ask(fd, "{\"execute\":\"stop\"}"), "{\"return\": {}}");
-    ck_assert(rig.vm.paused && atomic_load(&rig.vm.hold));
+    ck_assert(rig.vm.brakes && atomic_load(&rig.vm.hold));
     expect(ask(fd, "{\"execute\":\"cont\"}"), "\"event\": \"RESUME\"");
     ck_assert_str_eq(more(fd), "{\"return\": {}}");
     ck_assert_str_eq(ask(fd, "{\"execute\":\"cont\"}"), "{\"return\": {}}");
-    ck_assert(!rig.vm.paused && !atomic_load(&rig.vm.hold));
+    ck_assert(!rig.vm.brakes && !atomic_load(&rig.vm.hold));
     ck_assert_str_eq(more(fd), "");
     close(fd);
 }

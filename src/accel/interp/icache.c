@@ -170,6 +170,7 @@ struct block *icache_make(struct icache *ic, gpa_t pa, enum x86_mode mode, const
     unsigned exits = fast_choose(b->slots, n, mode, pa % PAGE);
     arena_take(ic, sizeof *b + (n + 1) * sizeof b->slots[0] + exits * sizeof(struct exit));
     register_block(ic, b, new_page);
+    ic->blocks++;
     ic->decoded += n;
     return b;
 }
@@ -197,6 +198,7 @@ static void kill_block(struct icache *ic, struct block *b)
     for (unsigned i = 0; i < b->n; i++)
         b->slots[i].run = ic->leave;
     b->need = BLOCK_DEAD;
+    ic->killed++;
 }
 
 static void written_in_page(struct icache *ic, struct code_page *page, unsigned off, unsigned len)

@@ -48,7 +48,7 @@ struct icache {
     struct code_page *newest_page;
     fast_handler *leave;      /* what the instructions of a dead block become */
     unsigned max_insns;       /* of a block; BLOCK_MAX_INSNS unless told */
-    uint64_t flushes;
+    uint64_t blocks, killed, flushes; /* made, written to by the guest; all thrown away */
 };
 
 /* ram_end: physical addresses below it can hold code. The arena is at most `arena_size`, at least 4 MiB. */

@@ -303,9 +303,9 @@ static unsigned interp_counters(struct vcpu *v, struct accel_counter *out, unsig
     const struct icache *ic = &c->in->icache;
     const struct accel_counter all[] = {
         {"instructions", c->cpu.icount},
-        {"code blocks decoded", ic->translations},
-        {"code pages written", ic->invalidations},
-        {"block cache emptied", ic->flushes},
+        {"code blocks decoded", ic->blocks},
+        {"code blocks overwritten", ic->killed},
+        {"times all code was thrown away", ic->flushes},
     };
     unsigned n = v->id ? 1 : ARRAY_LEN(all);
     if (n > most)
