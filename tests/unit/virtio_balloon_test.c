@@ -28,18 +28,25 @@ static struct clock guest_clock;
 static uint64_t told_size;
 static unsigned told;
 
-static void start(uint64_t features)
+#define NEARLY (VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK)
+
+/* All but DRIVER_OK. */
+static void prepare(uint64_t features)
 {
-    uint32_t status = VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK;
     port_set_status(&port, 0);
     port_set_status(&port, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
     port_accept(&port, port_offered(&port) & (features | VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX));
-    port_set_status(&port, status);
+    port_set_status(&port, NEARLY);
     for (unsigned q = 0; q < QUEUES; q++) {
         ring_init(&ring[q], &rig.gm, 0x10000 + q * RING_STRIDE, SIZE);
         port_queue(&port, q, &ring[q]);
     }
-    port_set_status(&port, status | VIRTIO_DRIVER_OK);
+}
+
+static void start(uint64_t features)
+{
+    prepare(features);
+    port_set_status(&port, NEARLY | VIRTIO_DRIVER_OK);
 }
 
 static void on_changed(void *opaque, uint64_t actual)
@@ -377,6 +384,23 @@ START_TEST(balloon_statistics_are_asked_for_at_once_and_no_more)
 }
 END_TEST
 
+START_TEST(balloon_statistics_offered_too_early_are_found)
+{
+    prepare(~0ull);
+    stat(0, BALLOON_FREE, 4711);
+    ring_desc(&ring[STATS], 0, LIST, 10, 0, 0);
+    ring_offer(&ring[STATS], 0);
+    run(STATS); /* nobody listens */
+    virtio_balloon_poll_stats(vd, 1);
+    settle();
+    ck_assert_uint_eq(ring_used_idx(&ring[STATS]), 0);
+    port_set_status(&port, NEARLY | VIRTIO_DRIVER_OK);
+    clock_step(&guest_clock, NS_PER_S);
+    taken(STATS, 0);
+    ck_assert_uint_eq(virtio_balloon_info(vd).stats[BALLOON_FREE], 4711);
+}
+END_TEST
+
 START_TEST(balloon_second_statistics_buffer_gives_the_first_back)
 {
     for (unsigned i = 0; i < SIZE; i++) {
@@ -424,6 +448,7 @@ int main(void)
     tcase_add_test(tc, balloon_tells_of_its_size_now_and_then);
     tcase_add_test(tc, balloon_statistics_come_when_asked_for);
     tcase_add_test(tc, balloon_statistics_are_asked_for_at_once_and_no_more);
+    tcase_add_test(tc, balloon_statistics_offered_too_early_are_found);
     tcase_add_test(tc, balloon_second_statistics_buffer_gives_the_first_back);
     tcase_add_test(tc, balloon_chains_without_sense_go_back);
     suite_add_tcase(s, tc);
