@@ -97,6 +97,25 @@ wait $!
 check quit-status test $? = 0
 check socket-removed test ! -e qmp
 
+# A client that others made, where it is installed.
+start_loop -serial null -drive file=disk,format=raw,if=none,id=root -device virtio-blk-pci,drive=root -device virtio-balloon-pci \
+    -qmp unix:qmp >said 2>&1 </dev/null &
+await ctl query-status
+PYTHONPATH=/usr/share/ganeti/3.0:${PYTHONPATH-} PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$here/ganeti_client.py" qmp >ganeti.out 2>&1
+case $? in
+77 | 126 | 127)
+    skipped=$((skipped + 1))
+    echo "SKIP control/ganeti-client: the package ganeti-3.0 is not installed: $(tail -n 1 ganeti.out)"
+    ctl quit >/dev/null
+    ;;
+*)
+    check ganeti-client test $? = 0
+    [[ -s ganeti.out ]] && cat ganeti.out
+    ctl quit >/dev/null 2>&1
+    ;;
+esac
+wait
+
 start_loop -serial null -qmp unix:qmp -monitor unix:monitor >said 2>&1 </dev/null &
 await ctl query-status
 ./client events qmp >events &
@@ -122,7 +141,7 @@ check guest-keys-stay-the-guests eval '! grep -q "no command .not" pty.out'
 
 # --- a stock kernel ---
 kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>why) || {
-    skipped=1
+    skipped=$((skipped + 1))
     echo "SKIP control/powerdown: no stock kernel: $(tail -n 1 why)"
     echo "$passed passed, $failed failed, $skipped skipped"
     ((failed == 0))
