@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tests/fuzz/asserts.h"
+#include "tests/lib/fake_terminal.h"
 #include "tests/lib/monitor_chaos.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

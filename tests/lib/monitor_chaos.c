@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See monitor_chaos.h. The terminal is a socket that says it is one, so that nothing depends on when a real one's bytes arrive.
+// See monitor_chaos.h. The terminal is a socket, so that nothing depends on when a real one's bytes arrive; fake_terminal.h calls it one.
 #include "tests/lib/monitor_chaos.h"
 
 #include <check.h>
@@ -24,13 +24,6 @@ static int keys, screen; /* our ends of the terminal */
 static struct monitor_chaos_reach reach;
 static char said[1 << 20];
 static size_t nsaid;
-
-/* Instead of the C library's, for all of the program. */
-int isatty(int fd);
-int isatty(int fd)
-{
-    return fd == STDIN_FILENO;
-}
 
 /* --- the guest's end --- */
 

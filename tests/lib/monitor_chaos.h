@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Takes over standard input and output. */
+/* Takes over standard input and output. The program includes tests/lib/fake_terminal.h. */
 void monitor_chaos_init(void);
 /* The first byte says where they are typed. */
 void monitor_chaos_run(const uint8_t *data, size_t size);

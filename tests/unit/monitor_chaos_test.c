@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/fake_terminal.h"
 #include "tests/lib/monitor_chaos.h"
 
 static uint64_t x = 0x2545f4914f6cdd1dull;
