@@ -135,6 +135,7 @@ struct config {
     uint64_t rng_seed;
     struct {
         bool there, reporting, deflate_on_oom;
+        const char *id;  /* never NULL when there is one */
         uint64_t target; /* bytes asked back from the beginning */
         enum virtio_bus bus;
     } balloon;

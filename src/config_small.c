@@ -98,7 +98,7 @@ static const struct opt_row balloon_rows[] = {
      .help = "Memory that the guest is to give up from the beginning: MiB, or with K, M, G or T "
              "behind it (default 0)."},
     {.name = "id", .metavar = "ID", .kind = OPT_TEXT, .offset = FIELD(id),
-     .help = "A name; nothing needs it."},
+     .help = "Its name for control clients: minivmm-qmp(7), qom-get (default balloon0)."},
     {0},
 };
 #undef FIELD
@@ -112,7 +112,7 @@ static int add_balloon(struct cmdline *cl, const struct opt_keys *keys, enum vir
                        const char *words, struct err *err)
 {
     struct config *cfg = &cl->cfg;
-    struct balloon_words w = {.reporting = true};
+    struct balloon_words w = {.id = "balloon0", .reporting = true};
     uint64_t target = 0;
     int rc = words ? opt_parse_keys(keys, &w, words, &cfg->pool, err) : 0;
     if (!rc && w.target)
@@ -123,6 +123,7 @@ static int add_balloon(struct cmdline *cl, const struct opt_keys *keys, enum vir
         return err_set(err, EINVAL, "-device %s: there can be only one", keys->what);
     cfg->balloon.there = true;
     cfg->balloon.bus = bus;
+    cfg->balloon.id = w.id;
     cfg->balloon.reporting = w.reporting;
     cfg->balloon.deflate_on_oom = w.deflate_on_oom;
     cfg->balloon.target = target;

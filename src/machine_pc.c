@@ -25,6 +25,7 @@
 #include "devices/virtio/vsock.h"
 #include "layout.h"
 #include "memmap.h"
+#include "src/control/control.h"
 #include "src/result.h"
 #include "src/vm.h"
 #include "util.h"
@@ -300,17 +301,29 @@ static bool want_balloon(const struct vm *vm)
     return vm->cfg->balloon.there;
 }
 
+static void balloon_changed(void *opaque, uint64_t actual)
+{
+    struct vm *vm = opaque;
+    control_tell_balloon(vm->control, vm->gmem.size - actual);
+}
+
 static int make_balloon(struct vm *vm, struct err *err)
 {
     const struct config *cfg = vm->cfg;
-    const struct virtio_balloon_config settings = {cfg->balloon.reporting,
-                                                   cfg->balloon.deflate_on_oom};
+    const struct virtio_balloon_config settings = {
+        .reporting = cfg->balloon.reporting,
+        .deflate_on_oom = cfg->balloon.deflate_on_oom,
+        .target = cfg->balloon.target,
+        .clock = &vm->clock,
+        .events = &vm->events,
+        .changed = balloon_changed,
+        .opaque = vm,
+    };
     struct virtio *vd = virtio_balloon_create(&settings, &vm->gmem, err);
     int rc = vd ? plug_virtio(vm, vd, cfg->balloon.bus, err) : -ENOMEM;
     if (rc)
         return rc;
     vm->balloon = vd;
-    virtio_balloon_set_target(vd, cfg->balloon.target);
     return 0;
 }
 

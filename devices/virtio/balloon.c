@@ -8,6 +8,7 @@
 // left out of the count, which is what drivers do.
 // If the driver says that it fills free pages with something (PAGE_POISON) other than zero, reported
 // pages stay as they are: they would come back as zeros, and look corrupted.
+// Statistics are asked for by a timer, as often as somebody outside wants them.
 // Left out: free page hints (for migration), telling the host before use (discarded pages need none).
 #include "devices/virtio/balloon.h"
 
@@ -33,6 +34,7 @@ enum { INFLATE, DEFLATE, OTHERS, QUEUES = 4 };
 #define TURNS 4 /* before others have theirs */
 #define CHAINS_TURN 64
 #define STAT_BYTES 10
+#define CHANGE_NS NS_PER_S
 
 #define CFG_NUM_PAGES 0
 #define CFG_ACTUAL 4
@@ -50,6 +52,12 @@ struct virtio_balloon {
     struct job inflate, report;
     struct virtq_chain *stats; /* the driver's buffer, ours until new statistics are wanted */
     struct virtio_balloon_info info;
+    struct event wanted; /* a target or an interval was set from outside */
+    struct timer poll;
+    bool poll_wanted;   /* from now on */
+    struct timer quiet; /* armed: the last change was told less than CHANGE_NS ago */
+    bool change_due;
+    struct virtio_balloon_config cfg;
 };
 
 const char *const balloon_stat_names[BALLOON_STATS] = {
@@ -130,6 +138,13 @@ static bool report_some(struct virtio_balloon *dev)
 
 /* --- queues --- */
 
+static void give_up(struct virtq_chain **chain)
+{
+    if (*chain)
+        virtq_push(*chain, 0);
+    *chain = NULL;
+}
+
 /* Go on with a queue's chains, one turn's worth. */
 static void work(struct virtio_balloon *dev, unsigned q, struct job *job,
                  bool (*some)(struct virtio_balloon *dev))
@@ -179,6 +194,7 @@ static void learn(struct virtio_balloon *dev, const struct virtq_chain *chain)
             dev->info.stats[tag] = load_le64(bytes + at + 2);
     }
     dev->info.stats_told++;
+    dev->info.stats_utc_s = clock_wall_ns(dev->cfg.clock) / NS_PER_S;
 }
 
 /* The driver has one buffer; a second one gives the first back. */
@@ -223,7 +239,31 @@ static void balloon_notify(struct virtio *vd, unsigned q)
         work(dev, q, &dev->report, report_some);
 }
 
-/* --- config --- */
+/* --- its size --- */
+
+/* As the driver says, who may say anything. */
+static uint64_t actual(const struct virtio_balloon *dev)
+{
+    uint64_t bytes = (uint64_t)load_le32(dev->config + CFG_ACTUAL) * PAGE;
+    return bytes < dev->vd.gmem->size ? bytes : dev->vd.gmem->size;
+}
+
+/* Drivers tell of every MiB; whoever listens hears of the first at once and of the rest now and then. */
+static void tell_change(struct virtio_balloon *dev)
+{
+    dev->change_due = dev->quiet.armed;
+    if (!dev->cfg.changed || dev->change_due)
+        return;
+    timer_arm(&dev->quiet, clock_now_ns(dev->cfg.clock) + CHANGE_NS);
+    dev->cfg.changed(dev->cfg.opaque, actual(dev));
+}
+
+static void quiet_is_over(void *self)
+{
+    struct virtio_balloon *dev = self;
+    if (dev->change_due)
+        tell_change(dev);
+}
 
 static void balloon_config_write(struct virtio *vd, uint64_t off, unsigned size, uint64_t val)
 {
@@ -233,47 +273,83 @@ static void balloon_config_write(struct virtio *vd, uint64_t off, unsigned size,
         log_guest("virtio-balloon: config byte %llu is not writable", (unsigned long long)off);
         return;
     }
+    uint64_t before = actual(dev);
     store_le32(dev->config + off, (uint32_t)val);
+    if (actual(dev) != before)
+        tell_change(dev);
+}
+
+/* --- wishes from outside --- */
+
+static void keep_target(struct virtio_balloon *dev, uint64_t bytes)
+{
+    if (bytes > dev->vd.gmem->size)
+        bytes = dev->vd.gmem->size;
+    dev->info.target = bytes / PAGE * PAGE;
+}
+
+/*
+ * Give the driver its buffer back, which asks for new statistics; nothing when it has told none yet, or is at it. Linux offers the first one before
+ * DRIVER_OK, so nobody has heard of it yet.
+ */
+static void ask_stats(struct virtio_balloon *dev)
+{
+    unsigned q = stats_queue(&dev->vd);
+    if (!dev->stats && q < QUEUES)
+        take_stats(dev, &dev->vd.vq[q]);
+    if (!dev->stats)
+        return;
+    give_up(&dev->stats);
+    virtq_notify(&dev->vd.vq[q]);
+}
+
+static void poll_stats(void *self)
+{
+    struct virtio_balloon *dev = self;
+    timer_cancel(&dev->poll);
+    if (!dev->info.poll_s)
+        return;
+    ask_stats(dev);
+    timer_arm(&dev->poll, clock_now_ns(dev->cfg.clock) + dev->info.poll_s * NS_PER_S);
+}
+
+static void grant(void *self)
+{
+    struct virtio_balloon *dev = self;
+    uint32_t pages = (uint32_t)(dev->info.target / PAGE);
+    if (load_le32(dev->config + CFG_NUM_PAGES) != pages) {
+        store_le32(dev->config + CFG_NUM_PAGES, pages);
+        virtio_config_changed(&dev->vd);
+    }
+    if (dev->poll_wanted)
+        poll_stats(dev);
+    dev->poll_wanted = false;
 }
 
 void virtio_balloon_set_target(struct virtio *vd, uint64_t bytes)
 {
     struct virtio_balloon *dev = from_virtio(vd);
-    if (bytes > vd->gmem->size)
-        bytes = vd->gmem->size;
-    dev->info.target = bytes / PAGE * PAGE;
-    store_le32(dev->config + CFG_NUM_PAGES, (uint32_t)(bytes / PAGE));
-    virtio_config_changed(vd);
+    keep_target(dev, bytes);
+    event_post(&dev->wanted);
 }
 
-bool virtio_balloon_ask_stats(struct virtio *vd)
+void virtio_balloon_poll_stats(struct virtio *vd, uint32_t seconds)
 {
     struct virtio_balloon *dev = from_virtio(vd);
-    if (!dev->stats)
-        return false;
-    struct virtq *vq = dev->stats->vq;
-    virtq_push(dev->stats, 0);
-    dev->stats = NULL;
-    virtq_notify(vq);
-    return true;
+    dev->info.poll_s = seconds;
+    dev->poll_wanted = true;
+    event_post(&dev->wanted);
 }
 
 struct virtio_balloon_info virtio_balloon_info(struct virtio *vd)
 {
     struct virtio_balloon *dev = from_virtio(vd);
     struct virtio_balloon_info info = dev->info;
-    info.actual = (uint64_t)load_le32(dev->config + CFG_ACTUAL) * PAGE;
+    info.actual = actual(dev);
     return info;
 }
 
 /* --- the device --- */
-
-static void give_up(struct virtq_chain **chain)
-{
-    if (*chain)
-        virtq_push(*chain, 0);
-    *chain = NULL;
-}
 
 static void balloon_reset(struct virtio *vd)
 {
@@ -281,18 +357,26 @@ static void balloon_reset(struct virtio *vd)
     give_up(&dev->inflate.chain);
     give_up(&dev->report.chain);
     give_up(&dev->stats);
+    bool changed = actual(dev);
     store_le32(dev->config + CFG_ACTUAL, 0);
     store_le32(dev->config + CFG_POISON, 0);
+    if (changed)
+        tell_change(dev);
     for (unsigned i = 0; i < BALLOON_STATS; i++)
         dev->info.stats[i] = BALLOON_NOT_TOLD;
-    dev->info.stats_told = 0;
+    dev->info.stats_told = dev->info.stats_utc_s = 0;
 }
 
 static void balloon_fini(struct virtio *vd)
 {
+    struct virtio_balloon *dev = from_virtio(vd);
+    dev->cfg.changed = NULL;
     balloon_reset(vd);
+    timer_cancel(&dev->poll);
+    timer_cancel(&dev->quiet);
+    event_cancel(&dev->wanted);
     virtio_fini(vd);
-    free(from_virtio(vd));
+    free(dev);
 }
 
 static const struct virtio_ops balloon_ops = {
@@ -320,6 +404,12 @@ struct virtio *virtio_balloon_create(const struct virtio_balloon_config *cfg, st
         free(dev);
         return NULL;
     }
+    dev->cfg = *cfg;
+    event_init(&dev->wanted, cfg->events, grant, dev);
+    timer_init(&dev->poll, cfg->clock, poll_stats, dev);
+    timer_init(&dev->quiet, cfg->clock, quiet_is_over, dev);
     balloon_reset(&dev->vd);
+    keep_target(dev, cfg->target);
+    store_le32(dev->config + CFG_NUM_PAGES, (uint32_t)(dev->info.target / PAGE));
     return &dev->vd;
 }

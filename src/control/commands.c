@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "opt.h"
+#include "src/control/balloon.h"
 #include "src/control/monitor.h"
 #include "src/control/qmp.h"
 #include "src/vm.h"
@@ -182,7 +182,7 @@ const struct qmp_command qmp_commands[] = {
     {.name = "qmp_capabilities", .run = negotiate,
      .help = "Ends the negotiation that a connection begins with; until then every other command fails with CommandNotFound.",
      .args = {{"enable", QMP_ARRAY, true, "Capabilities to enable; there are none, so it is empty."}},
-     .errors = "a capability is asked for."},
+     .errors = "GenericError when a capability is asked for."},
     {.name = "query-version", .run = query_version, .help = "Which minivmm this is.",
      .returns = "The object version of the greeting: qemu (major, minor, micro: minivmm's own) and package (text)."},
     {.name = "query-commands", .run = query_commands, .help = "All commands.", .returns = "An array of objects with name."},
@@ -199,6 +199,28 @@ const struct qmp_command qmp_commands[] = {
                 "cache, image)."},
     {.name = "query-blockstats", .run = query_blockstats, .help = "What was done with the disks.",
      .returns = "An array of objects with device and stats (rd_bytes, wr_bytes, rd_operations, wr_operations, flush_operations)."},
+    {.name = "balloon", .run = balloon_set,
+     .help = "Asks the guest's balloon driver to leave it so much memory. It may take long, or never happen; BALLOON_CHANGE tells of it.",
+     .args = {{"value", QMP_INT, false, "What is left to the guest, in bytes; all that it has at the most."}},
+     .errors = "DeviceNotActive when there is no balloon, GenericError when the value is not positive."},
+    {.name = "query-balloon", .run = balloon_query, .help = "How much memory the balloon leaves to the guest.",
+     .returns = "actual, in bytes, as the driver tells: all memory while there is none.",
+     .errors = "DeviceNotActive when there is no balloon."},
+    {.name = "qom-get", .run = balloon_get_property,
+     .help = "A property of the balloon, which is the only object: guest-stats (what its driver told last) or guest-stats-polling-interval (how "
+             "often it is asked, in seconds; 0, the beginning: not at all).",
+     .args = {{"path", QMP_STRING, false, "/machine/peripheral/ID with the id of -device, or balloon0."},
+              {"property", QMP_STRING, false, "Its name."}},
+     .returns = "guest-stats: stats (stat-swap-in, stat-swap-out, stat-major-faults, stat-minor-faults, stat-free-memory, stat-total-memory, "
+                "stat-available-memory, stat-disk-caches, stat-htlb-pgalloc, stat-htlb-pgfail; memory in bytes, -1 what was not told) and "
+                "last-update (seconds since 1970, 0: never). The interval: an integer.",
+     .errors = "DeviceNotFound when the path names no balloon, GenericError when there is no such property."},
+    {.name = "qom-set", .run = balloon_set_property,
+     .help = "Sets guest-stats-polling-interval: statistics are asked for at once, and every so many seconds of the guest's time.",
+     .args = {{"path", QMP_STRING, false, "As for qom-get."},
+              {"property", QMP_STRING, false, "guest-stats-polling-interval."},
+              {"value", QMP_ANY, false, "An integer from 0 to 4294967295."}},
+     .errors = "DeviceNotFound when the path names no balloon, GenericError for any other property or value."},
     {.name = "stop", .run = stop, .help = "Stops all CPUs where they are. On a stopped machine nothing happens."},
     {.name = "cont", .run = cont,
      .help = "Lets a stopped machine go on; one that gdb holds too, only when gdb lets it. On a running one nothing happens."},
@@ -211,50 +233,6 @@ const struct qmp_command qmp_commands[] = {
      .args = {{"command-line", QMP_STRING, false, "The line, at most 255 bytes."},
               {"cpu-index", QMP_INT, true, "Accepted; the monitor shows all CPUs."}},
      .returns = "What the monitor says: a string, also when it is a complaint.",
-     .errors = "the line is too long, or there is no such CPU."},
+     .errors = "GenericError when the line is too long, or there is no such CPU."},
     {.name = NULL},
 };
-
-/* --- for documents --- */
-
-static const char *const arg_types[] = {
-    [QMP_STRING] = "string", [QMP_INT] = "integer", [QMP_BOOL] = "boolean", [QMP_ARRAY] = "array"};
-
-static void man_text(FILE *out, const char *text)
-{
-    for (const char *p = text; *p; p++)
-        fprintf(out, *p == '-' ? "\\%c" : "%c", *p);
-    fputc('\n', out);
-}
-
-static void man_command(const struct qmp_command *cmd, FILE *out)
-{
-    fprintf(out, ".TP\n.B ");
-    man_text(out, cmd->name);
-    man_text(out, cmd->help);
-    for (unsigned i = 0; i < QMP_ARGS && cmd->args[i].name; i++) {
-        const struct qmp_arg *arg = &cmd->args[i];
-        fprintf(out, ".br\nArgument\n.BR ");
-        for (const char *p = arg->name; *p; p++)
-            fprintf(out, *p == '-' ? "\\%c" : "%c", *p);
-        fprintf(out, " \" (%s%s):\"\n", arg_types[arg->type], arg->optional ? ", optional" : "");
-        man_text(out, arg->help);
-    }
-    fprintf(out, ".br\nReturns: ");
-    man_text(out, cmd->returns ? cmd->returns : "an empty object.");
-    if (cmd->errors) {
-        fprintf(out, ".br\nGenericError when ");
-        man_text(out, cmd->errors);
-    }
-}
-
-bool qmp_print_commands(const char *form, FILE *out)
-{
-    if (strcmp(form, "man"))
-        return false;
-    for (const struct qmp_command *cmd = qmp_commands; cmd->name; cmd++)
-        man_command(cmd, out);
-    fprintf(out, ".SH THE HUMAN MONITOR\n");
-    monitor_print_man(out);
-    return true;
-}

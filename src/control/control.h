@@ -7,13 +7,14 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "err.h"
 
 struct vm;
 struct control;
 
-/* What clients are told by themselves. Names and data: qmp_event_names in qmp.c. */
+/* What clients are told by themselves. Names and data: qmp.c. */
 enum control_event {
     CONTROL_SHUTDOWN,
     CONTROL_RESET,
@@ -22,6 +23,7 @@ enum control_event {
     CONTROL_POWERDOWN,
     CONTROL_GUEST_PANICKED,
     CONTROL_WATCHDOG,
+    CONTROL_BALLOON_CHANGE,
     CONTROL_EVENTS,
 };
 
@@ -31,6 +33,9 @@ int control_open(struct vm *vm, struct control **out, struct err *err);
 /* Something happened, now: the guest's doing or not; `word` is a constant (a reason, an action) or NULL. Any thread, any lock held. A
  * bounded number waits for delivery, later ones are dropped. */
 void control_tell(struct control *control, enum control_event event, bool guest, const char *word);
+
+/* The guest's memory without what is in the balloon has another size. As control_tell. */
+void control_tell_balloon(struct control *control, uint64_t bytes);
 
 /* Send what was told to the clients. */
 void control_deliver(struct control *control);

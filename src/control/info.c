@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "src/control/balloon.h"
 #include "src/control/monitor.h"
 #include "src/exits/exits.h"
 #include "src/vm.h"
@@ -163,6 +164,7 @@ const struct monitor_info monitor_infos[] = {
     {"irq", "interrupt lines and how often devices raised them", print_irq},
     {"block", "disks and what was done with them", print_block},
     {"network", "network interfaces and what went through them", print_network},
+    {"balloon", "how much memory the balloon leaves to the guest, and the guest's statistics", balloon_print},
     {"exits", "why the CPUs came back to minivmm, and for which device", print_exits},
     {"version", "which minivmm and engine this is", print_version},
     {NULL, NULL, NULL},

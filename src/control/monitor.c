@@ -7,16 +7,19 @@
 #include <string.h>
 
 #include "opt.h"
+#include "src/control/balloon.h"
 #include "src/vm.h"
 
-static void do_stop(struct vm *vm, FILE *out)
+static void do_stop(struct vm *vm, const char *arg, FILE *out)
 {
+    (void)arg;
     if (!vm_pause(vm, BRAKE_CONTROL))
         fputs("stopped already\n", out);
 }
 
-static void do_cont(struct vm *vm, FILE *out)
+static void do_cont(struct vm *vm, const char *arg, FILE *out)
 {
+    (void)arg;
     bool was = vm_resume(vm, BRAKE_CONTROL);
     if (atomic_load(&vm->brakes))
         fputs("gdb holds it, until it says continue or detach\n", out);
@@ -24,37 +27,38 @@ static void do_cont(struct vm *vm, FILE *out)
         fputs("running already\n", out);
 }
 
-static void do_powerdown(struct vm *vm, FILE *out)
+static void do_powerdown(struct vm *vm, const char *arg, FILE *out)
 {
-    (void)out;
+    (void)arg, (void)out;
     vm_press_power(vm);
 }
 
-static void do_reset(struct vm *vm, FILE *out)
+static void do_reset(struct vm *vm, const char *arg, FILE *out)
 {
-    (void)out;
+    (void)arg, (void)out;
     vm_request_stop(vm, STOP_RESET, STOP_BY_CONTROL);
 }
 
-static void do_quit(struct vm *vm, FILE *out)
+static void do_quit(struct vm *vm, const char *arg, FILE *out)
 {
-    (void)out;
+    (void)arg, (void)out;
     vm_request_stop(vm, STOP_QUIT, 0);
 }
 
-static void do_help(struct vm *vm, FILE *out);
+static void do_help(struct vm *vm, const char *arg, FILE *out);
 
 static const struct command {
-    const char *name, *help;
-    void (*run)(struct vm *vm, FILE *out);
+    const char *name, *arg, *help; /* arg NULL: takes none */
+    void (*run)(struct vm *vm, const char *arg, FILE *out);
 } commands[] = {
-    {"stop", "stop all CPUs where they are", do_stop},
-    {"cont", "let them go on", do_cont},
-    {"system_powerdown", "press the power button", do_powerdown},
-    {"system_reset", "reset the machine", do_reset},
-    {"quit", "end it at once", do_quit},
-    {"help", "this list", do_help},
-    {NULL, NULL, NULL},
+    {"stop", NULL, "stop all CPUs where they are", do_stop},
+    {"cont", NULL, "let them go on", do_cont},
+    {"system_powerdown", NULL, "press the power button", do_powerdown},
+    {"system_reset", NULL, "reset the machine", do_reset},
+    {"balloon", "SIZE", "leave the guest so much memory: MiB, or with K, M, G or T behind it", balloon_type},
+    {"quit", NULL, "end it at once", do_quit},
+    {"help", NULL, "this list", do_help},
+    {0},
 };
 
 static void list_infos(FILE *out)
@@ -63,18 +67,18 @@ static void list_infos(FILE *out)
         fprintf(out, "info %-16s %s\n", i->name, i->help);
 }
 
-static void do_help(struct vm *vm, FILE *out)
+static void do_help(struct vm *vm, const char *arg, FILE *out)
 {
-    (void)vm;
+    (void)vm, (void)arg;
     for (const struct command *c = commands; c->name; c++)
-        fprintf(out, "%-21s %s\n", c->name, c->help);
+        fprintf(out, "%s %-*s %s\n", c->name, (int)(20 - strlen(c->name)), c->arg ? c->arg : "", c->help);
     list_infos(out);
 }
 
 void monitor_print_man(FILE *out)
 {
     for (const struct command *c = commands; c->name; c++)
-        fprintf(out, ".TP\n.B %s\n%s\n", c->name, c->help);
+        fprintf(out, ".TP\n.B %s%s%s\n%s\n", c->name, c->arg ? " " : "", c->arg ? c->arg : "", c->help);
     for (const struct monitor_info *i = monitor_infos; i->name; i++)
         fprintf(out, ".TP\n.B info %s\n%s\n", i->name, i->help);
 }
@@ -106,10 +110,10 @@ static void run_words(struct vm *vm, char *line, FILE *out)
     for (const struct command *c = commands; c->name; c++) {
         if (strcmp(c->name, word))
             continue;
-        if (second)
-            fprintf(out, "%s takes no argument\n", c->name);
+        if (!second != !c->arg)
+            fprintf(out, "%s takes %s\n", c->name, c->arg ? c->arg : "no argument");
         else
-            c->run(vm, out);
+            c->run(vm, second, out);
         return;
     }
     fprintf(out, "there is no command '%s'; help lists them\n", OPT_QUOTE(word));

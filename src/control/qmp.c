@@ -59,6 +59,12 @@ static json_t *generic(const struct err *err)
     return error_of(GENERIC, err->msg);
 }
 
+/* Of a command that failed with -errno. */
+static const char *class_of(int rc)
+{
+    return rc == -ENODEV ? "DeviceNotActive" : rc == -ENOENT ? "DeviceNotFound" : GENERIC;
+}
+
 char *qmp_bad(const char *why)
 {
     return dump(error_of(GENERIC, why));
@@ -70,24 +76,31 @@ static const char *const event_names[CONTROL_EVENTS] = {
     [CONTROL_SHUTDOWN] = "SHUTDOWN", [CONTROL_RESET] = "RESET",
     [CONTROL_STOP] = "STOP", [CONTROL_RESUME] = "RESUME",
     [CONTROL_POWERDOWN] = "POWERDOWN", [CONTROL_GUEST_PANICKED] = "GUEST_PANICKED",
-    [CONTROL_WATCHDOG] = "WATCHDOG",
+    [CONTROL_WATCHDOG] = "WATCHDOG", [CONTROL_BALLOON_CHANGE] = "BALLOON_CHANGE",
 };
 
-static json_t *event_data(enum control_event event, bool guest, const char *word)
+static json_t *event_data(const struct control_news *news)
 {
-    if (event == CONTROL_SHUTDOWN || event == CONTROL_RESET)
-        return json_pack("{s:b, s:s}", "guest", guest, "reason",
-                         word ? word : guest ? "guest-reset" : "host-qmp-system-reset");
-    if (event == CONTROL_GUEST_PANICKED || event == CONTROL_WATCHDOG)
-        return json_pack("{s:s}", "action", word);
-    return NULL;
+    switch (news->event) {
+    case CONTROL_SHUTDOWN:
+    case CONTROL_RESET:
+        return json_pack("{s:b, s:s}", "guest", news->guest, "reason",
+                         news->word ? news->word : news->guest ? "guest-reset" : "host-qmp-system-reset");
+    case CONTROL_GUEST_PANICKED:
+    case CONTROL_WATCHDOG:
+        return json_pack("{s:s}", "action", news->word);
+    case CONTROL_BALLOON_CHANGE:
+        return json_pack("{s:I}", "actual", (json_int_t)news->bytes);
+    default:
+        return NULL;
+    }
 }
 
-char *qmp_event(enum control_event event, bool guest, const char *word, uint64_t utc_us)
+char *qmp_event(const struct control_news *news)
 {
-    json_t *ev = json_pack("{s:{s:I, s:I}, s:s}", "timestamp", "seconds", (json_int_t)(utc_us / US_PER_S),
-                           "microseconds", (json_int_t)(utc_us % US_PER_S), "event", event_names[event]);
-    json_t *data = event_data(event, guest, word);
+    json_t *ev = json_pack("{s:{s:I, s:I}, s:s}", "timestamp", "seconds", (json_int_t)(news->utc_us / US_PER_S),
+                           "microseconds", (json_int_t)(news->utc_us % US_PER_S), "event", event_names[news->event]);
+    json_t *data = event_data(news);
     if (data)
         json_object_set_new(ev, "data", data);
     return dump(ev);
@@ -95,8 +108,8 @@ char *qmp_event(enum control_event event, bool guest, const char *word, uint64_t
 
 /* --- checks --- */
 
-static const char *const type_names[] = {
-    [QMP_STRING] = "string", [QMP_INT] = "integer", [QMP_BOOL] = "boolean", [QMP_ARRAY] = "array"};
+const char *const qmp_type_names[] = {
+    [QMP_STRING] = "string", [QMP_INT] = "integer", [QMP_BOOL] = "boolean", [QMP_ARRAY] = "array", [QMP_ANY] = "any"};
 
 static bool has_type(const json_t *value, enum qmp_type type)
 {
@@ -107,8 +120,10 @@ static bool has_type(const json_t *value, enum qmp_type type)
         return json_is_integer(value);
     case QMP_BOOL:
         return json_is_boolean(value);
-    default:
+    case QMP_ARRAY:
         return json_is_array(value);
+    default:
+        return true;
     }
 }
 
@@ -132,7 +147,7 @@ static int check_args(const struct qmp_command *cmd, json_t *args, struct err *e
             return err_set(err, EINVAL, "%s: parameter '%s' is unexpected", cmd->name, OPT_QUOTE(name));
         if (!has_type(value, arg->type))
             return err_set(err, EINVAL, "%s: parameter '%s' must be of type %s", cmd->name, name,
-                           type_names[arg->type]);
+                           qmp_type_names[arg->type]);
     }
     for (unsigned i = 0; i < QMP_ARGS && cmd->args[i].name; i++) {
         if (!cmd->args[i].optional && !json_object_get(args, cmd->args[i].name))
@@ -188,7 +203,7 @@ static json_t *run(struct qmp_state *s, const struct qmp_command *cmd, json_t *a
         rc = cmd->run(s->vm, args ? args : none, &ret, &err);
     json_decref(none);
     if (rc)
-        return generic(&err);
+        return error_of(class_of(rc), err.msg);
     if (!strcmp(cmd->name, NEGOTIATE))
         s->negotiated = true;
     return json_pack("{s:o}", "return", ret ? ret : json_object());

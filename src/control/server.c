@@ -56,20 +56,26 @@ static uint64_t utc_us(void)
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
-void control_tell(struct control *control, enum control_event event, bool guest, const char *word)
+static void tell(struct control *control, struct control_news news)
 {
     if (!control)
         return;
+    news.utc_us = utc_us();
     pthread_mutex_lock(&control->lock);
-    if (control->ntold < CONTROL_TOLD) {
-        unsigned i = control->ntold++;
-        control->told[i].event = event;
-        control->told[i].guest = guest;
-        control->told[i].word = word;
-        control->told[i].utc_us = utc_us();
-    }
+    if (control->ntold < CONTROL_TOLD)
+        control->told[control->ntold++] = news;
     pthread_mutex_unlock(&control->lock);
     evloop_wake(control->loop);
+}
+
+void control_tell(struct control *control, enum control_event event, bool guest, const char *word)
+{
+    tell(control, (struct control_news){.event = event, .guest = guest, .word = word});
+}
+
+void control_tell_balloon(struct control *control, uint64_t bytes)
+{
+    tell(control, (struct control_news){.event = CONTROL_BALLOON_CHANGE, .guest = true, .bytes = bytes});
 }
 
 static void tell_client(struct client *client, const char *line)
@@ -96,8 +102,7 @@ void control_deliver(struct control *control)
         return;
     pthread_mutex_lock(&control->lock);
     for (unsigned i = 0; i < control->ntold; i++) {
-        char *line = qmp_event(control->told[i].event, control->told[i].guest, control->told[i].word,
-                               control->told[i].utc_us);
+        char *line = qmp_event(&control->told[i]);
         if (line)
             tell_all(control, line);
         free(line);

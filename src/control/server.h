@@ -48,12 +48,7 @@ struct control {
     unsigned nlisteners;
     struct terminal_monitor *terminal; /* on stdio; or NULL */
     pthread_mutex_t lock; /* a leaf: what was told */
-    struct {
-        enum control_event event;
-        bool guest;
-        const char *word;
-        uint64_t utc_us;
-    } told[CONTROL_TOLD];
+    struct control_news told[CONTROL_TOLD];
     unsigned ntold;
 };
 

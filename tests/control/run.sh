@@ -3,8 +3,9 @@
 #
 # Usage: tests/control/run.sh MINIVMM
 #
-# A running machine steered from outside, under the interpreter: a stock kernel is stopped, goes on, and turns itself off when the power button is
-# pressed, with rude clients beside; a session recorded with QEMU is answered in the same way; the monitor on a pipe and behind Ctrl-A c.
+# A running machine steered from outside, under the interpreter: a stock kernel gives memory up and gets it back, is stopped, goes on, and turns
+# itself off when the power button is pressed, with rude clients beside; sessions recorded with QEMU are answered in the same way; the monitor on
+# a pipe and behind Ctrl-A c.
 # Needs a C compiler and jansson for its client.
 set -uo pipefail
 
@@ -49,6 +50,32 @@ has() { # TEXT COMMAND...: its output has the text
     "$@" 2>&1 | grep -qF -- "$text"
 }
 
+# The resident memory of $machine, in KiB.
+rss() {
+    sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$machine/status"
+}
+
+property() { # qom-get|qom-set NAME [value=VALUE]
+    ctl "$1" path=/machine/peripheral/balloon0 property="$2" "${@:3}"
+}
+
+# What the guest says is free, in KiB.
+guest_free() {
+    property qom-get guest-stats | sed -n 's/.*"stat-free-memory": \([0-9]*\).*/\1/p' | awk '{ print int($1 / 1024) }'
+}
+
+# SIZE: leave the guest so many MiB, and wait until that is so.
+leave_guest() {
+    ctl balloon value=$(($1 << 20)) >ctl.out && await has "\"actual\": $(($1 << 20))" ctl query-balloon
+}
+
+# What the guest says is free lies between so many KiB.
+guest_free_between() {
+    local free
+    free=$(guest_free)
+    ((free > $1 && free < $2))
+}
+
 for program in client pty_run; do
     source=$here/$program.c
     [[ $program == client ]] || source=$top/tests/end/$program.c
@@ -69,6 +96,25 @@ check recorded-session ./client replay qmp "$here/qemu-7.2.session"
 wait $!
 check quit-status test $? = 0
 check socket-removed test ! -e qmp
+
+# A client that others made, where it is installed.
+start_loop -serial null -drive file=disk,format=raw,if=none,id=root -device virtio-blk-pci,drive=root -device virtio-balloon-pci \
+    -qmp unix:qmp >said 2>&1 </dev/null &
+await ctl query-status
+PYTHONPATH=/usr/share/ganeti/3.0:${PYTHONPATH-} PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$here/ganeti_client.py" qmp >ganeti.out 2>&1
+case $? in
+77 | 126 | 127)
+    skipped=$((skipped + 1))
+    echo "SKIP control/ganeti-client: the package ganeti-3.0 is not installed: $(tail -n 1 ganeti.out)"
+    ctl quit >/dev/null
+    ;;
+*)
+    check ganeti-client test $? = 0
+    [[ -s ganeti.out ]] && cat ganeti.out
+    ctl quit >/dev/null 2>&1
+    ;;
+esac
+wait
 
 start_loop -serial null -qmp unix:qmp -monitor unix:monitor >said 2>&1 </dev/null &
 await ctl query-status
@@ -95,15 +141,16 @@ check guest-keys-stay-the-guests eval '! grep -q "no command .not" pty.out'
 
 # --- a stock kernel ---
 kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>why) || {
-    skipped=1
+    skipped=$((skipped + 1))
     echo "SKIP control/powerdown: no stock kernel: $(tail -n 1 why)"
     echo "$passed passed, $failed failed, $skipped skipped"
     ((failed == 0))
     exit
 }
-"$top/guest-images/linux/mkinitramfs" initrd.cpio --modules button,evdev --init "$here/guest.sh" || exit 1
-"$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd initrd.cpio -append 'console=ttyS0' -nic none -m 256 -timeout 120 \
-    -serial file:com1 -qmp unix:qmp -result result >said 2>&1 </dev/null &
+"$top/guest-images/linux/mkinitramfs" initrd.cpio --modules button,evdev,virtio_pci,virtio_balloon --init "$here/guest.sh" || exit 1
+"$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd initrd.cpio -append 'console=ttyS0' -nic none -m 256 -smp 2 -timeout 120 \
+    -drive file=disk,format=raw,if=none,id=root -device virtio-blk-pci,drive=root \
+    -device virtio-balloon-pci,id=balloon0,free-page-reporting=off -serial file:com1 -qmp unix:qmp -result result >said 2>&1 </dev/null &
 machine=$!
 await ctl query-status
 ./client events qmp >events &
@@ -112,6 +159,16 @@ for seed in 1 2; do
     timeout 30 ./client rude qmp "$seed" || echo "rude client $seed: $?"
 done
 check ready await grep -q 'TEST ready /dev/input' com1
+full=$(rss)
+check recorded-balloon-session ./client replay qmp "$here/qemu-7.2-balloon.session"
+leave_guest 96
+lean=$(rss)
+check balloon-gives-memory-to-the-host test $((full - lean)) -gt $((64 * 1024))
+property qom-set guest-stats-polling-interval value=1 >ctl.out
+check statistics-of-the-guest await guest_free_between 4096 $((96 * 1024))
+leave_guest 256
+check balloon-gives-memory-to-the-guest await guest_free_between $((128 * 1024)) $((256 * 1024))
+check balloon-in-the-monitor has 'balloon: actual=256' ctl human-monitor-command command-line='info balloon'
 ctl stop >/dev/null
 size=$(stat -c %s com1)
 check stopped has '"paused"' ctl query-status
@@ -124,12 +181,14 @@ check powerdown-status test $? = 0
 check powerdown-by-the-button grep -q 'TEST button' com1
 check powerdown-cause grep -q '"cause": "poweroff"' result
 wait
-check powerdown-events diff - events <<<'READY
+check powerdown-events diff - <(grep -v BALLOON_CHANGE events) <<<'READY
+STOP
+RESUME
 STOP
 POWERDOWN
 RESUME
 SHUTDOWN guest-shutdown'
 
-((!failed)) || { echo "--- com1, events, said, pty"; tail -n 20 com1 events said pty.out; } | sed 's/^/    /'
+((!failed)) || { echo "RSS: full ${full-} KiB, lean ${lean-} KiB; --- com1, events, said, pty"; tail -n 20 com1 events said pty.out; } | sed 's/^/    /'
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))

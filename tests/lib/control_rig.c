@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "devices/pm.h"
+#include "devices/virtio/balloon.h"
 #include "src/control/control.h"
 #include "src/control/frame.h"
 #include "src/control/monitor.h"
 #include "src/control/qmp.h"
+#include "util.h"
 
 static void must(bool ok, const char *what)
 {
@@ -42,6 +44,22 @@ static void wake(void *opaque)
     evloop_wake(opaque);
 }
 
+static void balloon_changed(void *opaque, uint64_t actual)
+{
+    struct vm *vm = opaque;
+    control_tell_balloon(vm->control, vm->gmem.size - actual);
+}
+
+static void make_balloon(struct vm *vm)
+{
+    struct err err = {{0}};
+    must(!gmem_init(&vm->gmem, CONTROL_RIG_RAM, 3ull << 30, 4ull << 30, &err), err.msg);
+    const struct virtio_balloon_config cfg = {
+        .clock = &vm->clock, .events = &vm->events, .changed = balloon_changed, .opaque = vm};
+    vm->balloon = virtio_balloon_create(&cfg, &vm->gmem, &err);
+    must(vm->balloon != NULL, err.msg);
+}
+
 void control_rig_open(struct control_rig *r)
 {
     struct err err = {{0}};
@@ -55,6 +73,7 @@ void control_rig_open(struct control_rig *r)
         .name = "rig",
         .controls = {{CONTROL_QMP, r->qmp_path}, {CONTROL_MONITOR, r->monitor_path}},
         .ncontrols = 2,
+        .balloon = {.there = true, .id = "rig-balloon"},
     };
     vm->cfg = &r->cfg;
     vm->accel.ops = accel_find("none", &err);
@@ -73,6 +92,7 @@ void control_rig_open(struct control_rig *r)
     vm->devices = pm_create(&pm, &err);
     must(vm->devices != NULL, err.msg);
     vm->pm = pm_of(vm->devices);
+    make_balloon(vm);
     must(!control_open(vm, &vm->control, &err), err.msg);
 }
 
@@ -80,6 +100,8 @@ void control_rig_close(struct control_rig *r)
 {
     control_close(r->vm.control);
     event_cancel(&r->vm.power);
+    r->vm.balloon->ops->fini(r->vm.balloon);
+    gmem_fini(&r->vm.gmem);
     r->vm.devices->ops->fini(r->vm.devices);
     event_queue_fini(&r->vm.events);
     evloop_fini(&r->vm.loop);

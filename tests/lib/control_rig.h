@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A machine without CPUs that can be steered: lock, event queue, clock, power management, and control sockets in a folder of their own. Tests pump
+// A machine without CPUs that can be steered: lock, event queue, clock, power management, a balloon without a driver, and control sockets in a folder of their own. Tests pump
 // it by hand, so nothing depends on time.
 #pragma once
 
 #include "src/vm.h"
+
+#define CONTROL_RIG_RAM (16ull << 20)
 
 struct control_rig {
     struct vm vm;

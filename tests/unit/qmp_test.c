@@ -161,7 +161,7 @@ START_TEST(qmp_lists_and_answers_every_command)
             continue;
         char text[96];
         snprintf(text, sizeof text, "{\"execute\":\"%s\"}", cmd->name);
-        expect(ask(fd, text), "\"return\"");
+        expect(ask(fd, text), "{\"return\": ");
     }
     ck_assert_uint_eq(n, json_array_size(json_object_get(list, "return")));
     json_decref(list);
@@ -307,6 +307,86 @@ START_TEST(qmp_shutdown_reasons)
         control_tell_end(rig.vm.control, ends[i].stop);
         expect(more(fd), ends[i].want);
     }
+    close(fd);
+}
+END_TEST
+
+/* --- the balloon --- */
+
+#define PATH "\"path\":\"/machine/peripheral/rig-balloon\""
+#define INTERVAL "\"property\":\"guest-stats-polling-interval\""
+
+START_TEST(qmp_balloon_leaves_the_guest_so_much)
+{
+    int fd = come_negotiated();
+    ck_assert_str_eq(ask(fd, "{\"execute\":\"query-balloon\"}"), "{\"return\": {\"actual\": 16777216}}");
+    ck_assert_str_eq(ask(fd, "{\"execute\":\"balloon\",\"arguments\":{\"value\":12582912}}"), "{\"return\": {}}");
+    control_rig_pump(&rig);
+    ck_assert_uint_eq(virtio_config_read(rig.vm.balloon, 0, 4), 1024);
+    virtio_config_write(rig.vm.balloon, 4, 4, 1024); /* the driver's doing */
+    expect(more(fd), "\"event\": \"BALLOON_CHANGE\", \"data\": {\"actual\": 12582912}}");
+    ck_assert_str_eq(ask(fd, "{\"execute\":\"query-balloon\"}"), "{\"return\": {\"actual\": 12582912}}");
+    ck_assert_str_eq(ask(fd, "{\"execute\":\"balloon\",\"arguments\":{\"value\":9223372036854775807}}"), "{\"return\": {}}");
+    control_rig_pump(&rig);
+    ck_assert_uint_eq(virtio_config_read(rig.vm.balloon, 0, 4), 0);
+    close(fd);
+}
+END_TEST
+
+START_TEST(qmp_balloon_values_that_are_none)
+{
+    static const char *const values[] = {"0", "-4096", "\"8M\"", "1.5", "99999999999999999999", "null", "[1]"};
+    int fd = come_negotiated();
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char text[96];
+        snprintf(text, sizeof text, "{\"execute\":\"balloon\",\"arguments\":{\"value\":%s}}", values[i]);
+        expect(ask(fd, text), GENERIC);
+    }
+    expect(ask(fd, "{\"execute\":\"balloon\"}"), "'value' is missing");
+    control_rig_pump(&rig);
+    ck_assert_uint_eq(virtio_config_read(rig.vm.balloon, 0, 4), 0);
+    close(fd);
+}
+END_TEST
+
+START_TEST(qmp_balloon_that_is_not_there)
+{
+    static const char *const asked[] = {"{\"execute\":\"query-balloon\"}",
+                                        "{\"execute\":\"balloon\",\"arguments\":{\"value\":0}}"};
+    struct virtio *balloon = rig.vm.balloon;
+    int fd = come_negotiated();
+    rig.vm.balloon = NULL;
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++)
+        expect(ask(fd, asked[i]), "\"class\": \"DeviceNotActive\"");
+    expect(ask(fd, "{\"execute\":\"qom-get\",\"arguments\":{" PATH "," INTERVAL "}}"), "\"class\": \"DeviceNotFound\"");
+    expect(ask(fd, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"info balloon\"}}"), "no balloon");
+    expect(ask(fd, "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"balloon 8\"}}"), "there is no balloon");
+    rig.vm.balloon = balloon;
+    close(fd);
+}
+END_TEST
+
+START_TEST(qmp_balloon_properties)
+{
+    static const char *const bad[] = {
+        "qom-set\",\"arguments\":{" PATH "," INTERVAL ",\"value\":\"x\"}}", "qom-set\",\"arguments\":{" PATH "," INTERVAL ",\"value\":-1}}",
+        "qom-set\",\"arguments\":{" PATH "," INTERVAL ",\"value\":4294967296}}", "qom-set\",\"arguments\":{" PATH "," INTERVAL "}}",
+        "qom-set\",\"arguments\":{" PATH ",\"property\":\"guest-stats\",\"value\":{}}}",
+        "qom-get\",\"arguments\":{" PATH ",\"property\":\"colour\"}}", "qom-get\",\"arguments\":{" PATH "}}",
+    };
+    int fd = come_negotiated();
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "{\"execute\":\"%s", bad[i]);
+        expect(ask(fd, text), GENERIC);
+    }
+    expect(ask(fd, "{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"/machine\",\"property\":\"type\"}}"), "DeviceNotFound");
+    expect(ask(fd, "{\"execute\":\"qom-get\",\"arguments\":{" PATH "," INTERVAL "}}"), "{\"return\": 0}");
+    expect(ask(fd, "{\"execute\":\"qom-set\",\"arguments\":{" PATH "," INTERVAL ",\"value\":4294967295}}"), "{\"return\": {}}");
+    expect(ask(fd, "{\"execute\":\"qom-get\",\"arguments\":{" PATH "," INTERVAL "}}"), "{\"return\": 4294967295}");
+    const char *stats = ask(fd, "{\"execute\":\"qom-get\",\"arguments\":{" PATH ",\"property\":\"guest-stats\"}}");
+    expect(stats, "\"stat-free-memory\": -1");
+    expect(stats, "\"last-update\": 0");
     close(fd);
 }
 END_TEST
@@ -472,6 +552,29 @@ START_TEST(monitor_answers_and_prompts)
 }
 END_TEST
 
+START_TEST(monitor_sets_the_balloon)
+{
+    int fd = control_rig_connect(rig.monitor_path);
+    read_all(fd);
+    send(fd, "balloon 12\n", 11, 0);
+    ck_assert_str_eq(read_all(fd), MONITOR_PROMPT);
+    ck_assert_uint_eq(virtio_config_read(rig.vm.balloon, 0, 4), 1024);
+    send(fd, "balloon\nballoon x\nballoon 0\nballoon -1\nstop now\n", 48, 0);
+    const char *said = read_all(fd);
+    expect(said, "balloon takes SIZE");
+    expect(said, "more than 0");
+    expect(said, "stop takes no argument");
+    ck_assert(!rig.vm.paused);
+    ck_assert_uint_eq(virtio_config_read(rig.vm.balloon, 0, 4), 1024);
+    virtio_config_write(rig.vm.balloon, 4, 4, 256);
+    send(fd, "info balloon\n", 13, 0);
+    said = read_all(fd);
+    expect(said, "balloon: actual=15\n");
+    expect(said, "asked for 4194304 bytes, has 1048576;");
+    close(fd);
+}
+END_TEST
+
 START_TEST(monitor_shows_the_buses)
 {
     int fd = come_negotiated();
@@ -498,7 +601,8 @@ START_TEST(qmp_survives_chaos)
     static const char *const words[] = {
         "{\"execute\":\"", "\"", "}", "{", "[", "]", ",", ":", "\"arguments\":{", "\"id\":", "query-status", "stop", "cont",
         "quit", "human-monitor-command", "\"command-line\":\"info ", "registers", "exits", "\\u12", "\\", "\n", "1e99", "null",
-        "qmp_capabilities", "\"}}\n", "\"}\n", "info pci", "99999999999999999999",
+        "qmp_capabilities", "\"}}\n", "\"}\n", "info pci", "99999999999999999999", "balloon", "query-balloon", "qom-get", "qom-set",
+        PATH, INTERVAL, "\"value\":", "guest-stats",
     };
     uint8_t input[512];
     for (unsigned n = 0; n < 20000; n++) {
@@ -527,7 +631,8 @@ int main(void)
         qmp_events_between_deliveries_are_bounded, qmp_client_that_does_not_read_costs_only_itself,
         qmp_half_closed_client_gets_its_answer, qmp_client_vanishes_within_a_command,
         qmp_client_too_many_waits_for_a_place, qmp_sockets_are_their_owners_only, monitor_answers_and_prompts,
-        monitor_shows_the_buses, qmp_survives_chaos,
+        monitor_sets_the_balloon, monitor_shows_the_buses, qmp_balloon_leaves_the_guest_so_much,
+        qmp_balloon_values_that_are_none, qmp_balloon_that_is_not_there, qmp_balloon_properties, qmp_survives_chaos,
     };
     Suite *s = suite_create("qmp");
     TCase *tc = tcase_create("qmp");

@@ -24,27 +24,48 @@ static struct virtio *vd;
 static struct port port;
 static struct ring ring[QUEUES];
 static uint64_t wrote_bytes, wrote_first;
+static struct clock guest_clock;
+static uint64_t told_size;
+static unsigned told;
 
-static void start(uint64_t features)
+#define NEARLY (VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK)
+
+/* All but DRIVER_OK. */
+static void prepare(uint64_t features)
 {
-    uint32_t status = VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK;
     port_set_status(&port, 0);
     port_set_status(&port, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
     port_accept(&port, port_offered(&port) & (features | VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX));
-    port_set_status(&port, status);
+    port_set_status(&port, NEARLY);
     for (unsigned q = 0; q < QUEUES; q++) {
         ring_init(&ring[q], &rig.gm, 0x10000 + q * RING_STRIDE, SIZE);
         port_queue(&port, q, &ring[q]);
     }
-    port_set_status(&port, status | VIRTIO_DRIVER_OK);
+}
+
+static void start(uint64_t features)
+{
+    prepare(features);
+    port_set_status(&port, NEARLY | VIRTIO_DRIVER_OK);
+}
+
+static void on_changed(void *opaque, uint64_t actual)
+{
+    (void)opaque;
+    told++;
+    told_size = actual;
 }
 
 static void setup(void)
 {
     struct err err = {{0}};
+    clock_init_stepped(&guest_clock, 5000 * NS_PER_S);
+    told = 0;
     rig_init(&rig, false);
     madvise(rig.gm.map, rig.gm.map_size, MADV_NOHUGEPAGE);
-    vd = virtio_balloon_create(&(struct virtio_balloon_config){.reporting = true}, &rig.gm, &err);
+    const struct virtio_balloon_config cfg = {
+        .reporting = true, .target = 3 * PAGE, .clock = &guest_clock, .events = &rig.events, .changed = on_changed};
+    vd = virtio_balloon_create(&cfg, &rig.gm, &err);
     ck_assert_msg(vd, "%s", err.msg);
     port_init_mmio(&port, &rig, vd, BASE);
     start(~0ull);
@@ -239,11 +260,19 @@ START_TEST(balloon_poisoned_reports_keep_their_bytes)
 }
 END_TEST
 
+static void settle(void)
+{
+    while (event_queue_run(&rig.events))
+        ;
+}
+
 START_TEST(balloon_target_is_in_the_config)
 {
     unsigned before = rig.line_rises;
-    ck_assert_uint_eq(port_config(&port, 0, 4), 0);
+    ck_assert_uint_eq(port_config(&port, 0, 4), 3);
     virtio_balloon_set_target(vd, MIB(1) + 5);
+    ck_assert_uint_eq(port_config(&port, 0, 4), 3); /* until events have their turn */
+    settle();
     ck_assert_uint_eq(rig.line_rises, before + 1);
     ck_assert_uint_eq(port_config(&port, 0, 4), 256);
     port_set_config(&port, 4, 4, 200);
@@ -251,12 +280,35 @@ START_TEST(balloon_target_is_in_the_config)
     ck_assert_uint_eq(info.target, MIB(1));
     ck_assert_uint_eq(info.actual, 200 * PAGE);
     virtio_balloon_set_target(vd, UINT64_MAX);
+    settle();
     ck_assert_uint_eq(port_config(&port, 0, 4), RIG_RAM / PAGE);
     port_set_config(&port, 0, 4, 7); /* not the driver's to write */
     ck_assert_uint_eq(port_config(&port, 0, 4), RIG_RAM / PAGE);
     port_set_status(&port, 0);
     ck_assert_uint_eq(port_config(&port, 0, 4), RIG_RAM / PAGE);
     ck_assert_uint_eq(virtio_balloon_info(vd).actual, 0);
+}
+END_TEST
+
+START_TEST(balloon_tells_of_its_size_now_and_then)
+{
+    for (unsigned i = 1; i <= 1000; i++)
+        port_set_config(&port, 4, 4, i);
+    ck_assert_uint_eq(told, 1);
+    ck_assert_uint_eq(told_size, PAGE);
+    clock_step(&guest_clock, NS_PER_S);
+    ck_assert_uint_eq(told, 2);
+    ck_assert_uint_eq(told_size, 1000 * PAGE);
+    clock_step(&guest_clock, 5 * NS_PER_S);
+    port_set_config(&port, 4, 4, 1000); /* no change */
+    ck_assert_uint_eq(told, 2);
+    port_set_status(&port, 0); /* all of it is the guest's again */
+    ck_assert_uint_eq(told, 3);
+    ck_assert_uint_eq(told_size, 0);
+    start(~0ull);
+    clock_step(&guest_clock, NS_PER_S);
+    port_set_config(&port, 4, 4, UINT32_MAX); /* a lie */
+    ck_assert_uint_eq(told_size, RIG_RAM);
 }
 END_TEST
 
@@ -268,7 +320,8 @@ static void stat(unsigned i, uint16_t tag, uint64_t val)
 
 START_TEST(balloon_statistics_come_when_asked_for)
 {
-    ck_assert(!virtio_balloon_ask_stats(vd));
+    virtio_balloon_poll_stats(vd, 10);
+    settle(); /* nothing to ask with yet */
     stat(0, BALLOON_FREE, 12345);
     stat(1, 999, 7);
     stat(2, BALLOON_TOTAL, 99999);
@@ -281,16 +334,70 @@ START_TEST(balloon_statistics_come_when_asked_for)
     ck_assert_uint_eq(info.stats[BALLOON_TOTAL], 99999);
     ck_assert_uint_eq(info.stats[BALLOON_CACHES], BALLOON_NOT_TOLD);
     ck_assert_uint_eq(info.stats_told, 1);
-    ck_assert(virtio_balloon_ask_stats(vd));
+    ck_assert_uint_eq(info.stats_utc_s, 5000);
+    clock_step(&guest_clock, 10 * NS_PER_S - 1);
+    ck_assert_uint_eq(ring_used_idx(&ring[STATS]), 0);
+    clock_step(&guest_clock, 1);
     taken(STATS, 0);
-    ck_assert(!virtio_balloon_ask_stats(vd));
+    clock_step(&guest_clock, 30 * NS_PER_S); /* the driver is at it */
+    ck_assert_uint_eq(ring_used_idx(&ring[STATS]), 1);
     stat(0, BALLOON_FREE, 5);
     ring_offer(&ring[STATS], 0);
     run(STATS);
     ck_assert_uint_eq(virtio_balloon_info(vd).stats[BALLOON_FREE], 5);
+    ck_assert_uint_eq(virtio_balloon_info(vd).stats_utc_s, 5040);
+    clock_step(&guest_clock, 10 * NS_PER_S);
+    taken(STATS, 0);
+    ring_offer(&ring[STATS], 0);
+    run(STATS);
     port_set_status(&port, 0);
     ck_assert_uint_eq(vd->vq[STATS].in_flight, 0);
-    ck_assert(!virtio_balloon_ask_stats(vd));
+    ck_assert_uint_eq(virtio_balloon_info(vd).stats_utc_s, 0);
+    clock_step(&guest_clock, 10 * NS_PER_S);
+}
+END_TEST
+
+START_TEST(balloon_statistics_are_asked_for_at_once_and_no_more)
+{
+    ring_desc(&ring[STATS], 0, LIST, 10, 0, 0);
+    ring_offer(&ring[STATS], 0);
+    run(STATS);
+    virtio_balloon_poll_stats(vd, UINT32_MAX);
+    settle();
+    taken(STATS, 0);
+    ring_offer(&ring[STATS], 0);
+    run(STATS);
+    virtio_balloon_poll_stats(vd, 1); /* sooner than the timer that runs */
+    settle();
+    taken(STATS, 0);
+    ring_offer(&ring[STATS], 0);
+    run(STATS);
+    clock_step(&guest_clock, NS_PER_S);
+    taken(STATS, 0);
+    ring_offer(&ring[STATS], 0);
+    run(STATS);
+    virtio_balloon_poll_stats(vd, 0);
+    settle();
+    clock_step(&guest_clock, 100 * NS_PER_S);
+    ck_assert_uint_eq(ring_used_idx(&ring[STATS]), 3);
+    ck_assert_uint_eq(clock_next_deadline_ns(&guest_clock), CLOCK_NEVER);
+}
+END_TEST
+
+START_TEST(balloon_statistics_offered_too_early_are_found)
+{
+    prepare(~0ull);
+    stat(0, BALLOON_FREE, 4711);
+    ring_desc(&ring[STATS], 0, LIST, 10, 0, 0);
+    ring_offer(&ring[STATS], 0);
+    run(STATS); /* nobody listens */
+    virtio_balloon_poll_stats(vd, 1);
+    settle();
+    ck_assert_uint_eq(ring_used_idx(&ring[STATS]), 0);
+    port_set_status(&port, NEARLY | VIRTIO_DRIVER_OK);
+    clock_step(&guest_clock, NS_PER_S);
+    taken(STATS, 0);
+    ck_assert_uint_eq(virtio_balloon_info(vd).stats[BALLOON_FREE], 4711);
 }
 END_TEST
 
@@ -338,7 +445,10 @@ int main(void)
     tcase_add_test(tc, balloon_reports_come_on_the_third_queue_without_statistics);
     tcase_add_test(tc, balloon_poisoned_reports_keep_their_bytes);
     tcase_add_test(tc, balloon_target_is_in_the_config);
+    tcase_add_test(tc, balloon_tells_of_its_size_now_and_then);
     tcase_add_test(tc, balloon_statistics_come_when_asked_for);
+    tcase_add_test(tc, balloon_statistics_are_asked_for_at_once_and_no_more);
+    tcase_add_test(tc, balloon_statistics_offered_too_early_are_found);
     tcase_add_test(tc, balloon_second_statistics_buffer_gives_the_first_back);
     tcase_add_test(tc, balloon_chains_without_sense_go_back);
     suite_add_tcase(s, tc);
