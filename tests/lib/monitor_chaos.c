@@ -239,7 +239,7 @@ void monitor_chaos_run(const uint8_t *data, size_t size)
         on_terminal(data + 1, size - 1);
     else
         on_socket(data + 1, size - 1, data[0] % 8);
-    vm_resume(&rig.vm);
+    vm_resume(&rig.vm, BRAKE_CONTROL);
     control_rig_pump(&rig);
     atomic_store(&rig.vm.stop, 0);
 }
