@@ -564,7 +564,7 @@ START_TEST(monitor_sets_the_balloon)
     expect(said, "balloon takes SIZE");
     expect(said, "more than 0");
     expect(said, "stop takes no argument");
-    ck_assert(!rig.vm.paused);
+    ck_assert(!atomic_load(&rig.vm.brakes));
     ck_assert_uint_eq(virtio_config_read(rig.vm.balloon, 0, 4), 1024);
     virtio_config_write(rig.vm.balloon, 4, 4, 256);
     send(fd, "info balloon\n", 13, 0);
