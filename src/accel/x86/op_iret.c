@@ -49,7 +49,8 @@ void x86_write_rflags(struct x86_cpu *cpu, uint64_t value, uint64_t mask)
         x86_update_mode(cpu);
 }
 
-uint64_t x86_iret_flags_mask(const struct x86_cpu *cpu, unsigned size)
+/* Flags that IRET at the present privilege may change, of an image of `size` bytes. */
+static uint64_t iret_flags_mask(const struct x86_cpu *cpu, unsigned size)
 {
     uint64_t mask = FL_ARITH | FL_TF | FL_DF | FL_NT;
     if (size > 2)
@@ -231,7 +232,7 @@ static void iret_protected(struct x86_cpu *cpu, unsigned size)
         r.rsp = frame_pop(cpu, &f);
         r.ss = (uint16_t)frame_pop(cpu, &f);
     }
-    uint64_t mask = x86_iret_flags_mask(cpu, size) | (size > 2 ? FL_RF : 0);
+    uint64_t mask = iret_flags_mask(cpu, size) | (size > 2 ? FL_RF : 0);
     if (size > 2 && cpu->cpl == 0)
         mask |= FL_VIF | FL_VIP;
     uint64_t sp = frame_sp(cpu, &f);

@@ -80,7 +80,8 @@ void x87_probe_image(struct x86_cpu *cpu, gva_t va, unsigned size, bool write)
     probe(cpu, (va + size - 1) & cpu->address_mask, 1);
 }
 
-void x87_store_image(struct x86_cpu *cpu, const struct insn *i, const void *buf, unsigned size)
+/* Memory operand of any size, all or nothing. */
+static void store_image(struct x86_cpu *cpu, const struct insn *i, const void *buf, unsigned size)
 {
     gva_t va = insn_linear(cpu, i, size, true);
     x87_probe_image(cpu, va, size, true);
@@ -89,7 +90,7 @@ void x87_store_image(struct x86_cpu *cpu, const struct insn *i, const void *buf,
                   size - at < CHUNK ? size - at : CHUNK);
 }
 
-void x87_load_image(struct x86_cpu *cpu, const struct insn *i, void *buf, unsigned size)
+static void load_image(struct x86_cpu *cpu, const struct insn *i, void *buf, unsigned size)
 {
     gva_t va = insn_linear(cpu, i, size, false);
     x87_probe_image(cpu, va, size, false);
@@ -265,7 +266,7 @@ void op_fnstenv(struct x86_cpu *cpu, const struct insn *i)
     uint8_t buf[28];
     x87_enter_no_wait(cpu);
     unsigned size = env_make(cpu, i, buf);
-    x87_store_image(cpu, i, buf, size);
+    store_image(cpu, i, buf, size);
     x87_set_words(cpu, cpu->x87.control | X87_FLAGS, x87_status_word(cpu));
 }
 
@@ -273,7 +274,7 @@ void op_fldenv(struct x86_cpu *cpu, const struct insn *i)
 {
     uint8_t buf[28];
     x87_enter(cpu);
-    x87_load_image(cpu, i, buf, i->opsize == 2 ? 14 : 28);
+    load_image(cpu, i, buf, i->opsize == 2 ? 14 : 28);
     env_take(cpu, i, buf);
 }
 
@@ -286,7 +287,7 @@ void op_fnsave(struct x86_cpu *cpu, const struct insn *i)
     unsigned size = env_make(cpu, i, buf);
     for (unsigned n = 0; n < 8; n++, size += 10)
         memcpy(buf + size, x87_st(cpu, n), 10);
-    x87_store_image(cpu, i, buf, size);
+    store_image(cpu, i, buf, size);
     x87_init(cpu);
 }
 
@@ -295,7 +296,7 @@ void op_frstor(struct x86_cpu *cpu, const struct insn *i)
     uint8_t buf[108];
     unsigned at = i->opsize == 2 ? 14 : 28;
     x87_enter(cpu);
-    x87_load_image(cpu, i, buf, at + 80);
+    load_image(cpu, i, buf, at + 80);
     env_take(cpu, i, buf);
     for (unsigned n = 0; n < 8; n++, at += 10)
         memcpy(x87_st(cpu, n), buf + at, 10);

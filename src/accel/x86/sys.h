@@ -181,9 +181,6 @@ bool x86_deliver_int_n(struct x86_cpu *cpu, unsigned vector);
 /* A #DB that is a fault: instruction breakpoint, access to a debug register under DR7.GD. */
 _Noreturn void x86_raise_debug(struct x86_cpu *cpu, uint64_t dr6_bits);
 
-/* Flags that IRET and POPF at the present privilege may change, of an image of `size` bytes. */
-uint64_t x86_iret_flags_mask(const struct x86_cpu *cpu, unsigned size);
-
 /* --- control registers and model (op_sys.c, msr.c, cpuid.c) --- */
 
 static inline void require_cpl0(struct x86_cpu *cpu)

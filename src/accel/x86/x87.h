@@ -203,6 +203,3 @@ void x87_init(struct x86_cpu *cpu);  /* FNINIT */
 /* Raise what accessing an image of at most a page would raise. Like hardware it looks at its two
  * ends: CR2 tells. */
 void x87_probe_image(struct x86_cpu *cpu, gva_t va, unsigned size, bool write);
-/* Memory operand of any size, all or nothing. */
-void x87_store_image(struct x86_cpu *cpu, const struct insn *i, const void *buf, unsigned size);
-void x87_load_image(struct x86_cpu *cpu, const struct insn *i, void *buf, unsigned size);
