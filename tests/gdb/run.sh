@@ -3,10 +3,8 @@
 #
 # gdb itself against guests: a small one with four CPUs, and the stock kernel with its symbols. What gdb prints is looked at line by line.
 # Usage: tests/gdb/run.sh [--engine NAME] MINIVMM [TOPIC]...        kvm: for hosts that have it
-set -uo pipefail
-
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 engine=interp
 if [[ ${1-} == --engine ]]; then
     engine=$2
@@ -17,21 +15,14 @@ shift
 topics=("$@")
 ((${#topics[@]})) || topics=(start-stop watch threads detach lost-client garbage end tcp kernel)
 image=$top/build/guest-images/smp_long.img
-work=$(mktemp -d)
 vmm=
-trap '[[ -z $vmm ]] || kill "$vmm" 2>/dev/null; rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
 
 # A guest that waits for gdb; its serial port is in $work/console.
 launch() {
     rm -f "$work/socket" "$work/console"
     timeout 90 "$bin" -accel "$engine" -d none -nic none -serial "file:$work/console" -gdb "unix:$work/socket" "$@" >"$work/vmm" 2>&1 </dev/null &
     vmm=$!
-    for ((i = 0; i < 100; i++)); do
-        [[ ! -S $work/socket ]] || return 0
-        sleep 0.1
-    done
-    cat "$work/vmm"
+    await 10 test -S "$work/socket" || cat "$work/vmm"
 }
 
 small() {
@@ -39,7 +30,7 @@ small() {
 }
 
 # Its exit status.
-finish() {
+wait_vmm() {
     wait "$vmm"
     status=$?
     vmm=
@@ -69,7 +60,7 @@ expect() {
 }
 
 ended_well() {
-    finish
+    wait_vmm
     ((status == 33)) || { echo "the guest ended with status $status, not 33"; cat "$work/vmm"; }
     grep -q 'woken all at once' "$work/console" || { echo "the guest did not do its work:"; cat "$work/console"; }
 }
@@ -216,7 +207,7 @@ tcp() {
     done
     timeout 60 gdb -nx -batch -ex "target remote :$port" -ex 'maintenance packet Qqemu.PhyMemMode:1' -ex 'x/2bx 0x100000' -ex 'kill' >"$work/said" 2>&1 </dev/null
     expect 'received: "OK"' '0x100000:' 'killed'
-    finish
+    wait_vmm
     ((status == 0)) || echo "kill ended it with status $status"
 }
 
@@ -266,15 +257,14 @@ why_not() {
     [[ -e $image.elf ]] || { echo 'the small guests are not built (make guests)'; return; }
     [[ $1 != garbage ]] || command -v python3 >/dev/null || echo 'no python3 here'
     if [[ $1 == kernel ]]; then
-        kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || echo "no stock kernel: $(tail -n 1 "$work/why")"
+        find_kernel || echo "$no_kernel"
     fi
 }
 
 for topic in "${topics[@]}"; do
     why=$(why_not "$topic")
     if [[ $why ]]; then
-        echo "SKIP gdb/$topic@$engine: $why"
-        skipped=$((skipped + 1))
+        skip "$topic@$engine" "$why"
         continue
     fi
     kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>/dev/null)
@@ -284,14 +274,6 @@ for topic in "${topics[@]}"; do
         wait "$vmm" 2>/dev/null
         vmm=
     fi
-    if [[ -s $work/wrong ]]; then
-        echo "FAIL gdb/$topic@$engine"
-        sed 's/^/    /' "$work/wrong"
-        failed=$((failed + 1))
-    else
-        echo "ok   gdb/$topic@$engine"
-        passed=$((passed + 1))
-    fi
+    judge "$topic@$engine" "$(cat "$work/wrong")"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+finish
