@@ -21,7 +21,6 @@
 #define WINDOW KIB(256)        /* of input and of output: small enough to stay in the cache */
 #define UNPACKED_MAX MIB(1024) /* a size beyond this is a lie */
 #define LZ4_BLOCK MIB(8)
-#define LZ4_MAGIC 0x184c2102u
 
 struct payload_codec {
     const char *name;

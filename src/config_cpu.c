@@ -37,7 +37,6 @@ static const struct opt_row memory_rows[] = {
     {0},
 };
 static const struct opt_keys memory = {.what = "-m", .rows = memory_rows, .first = "size"};
-const struct opt_keys *const memory_keys[] = {&memory, NULL};
 
 int config_set_memory(void *target, const char *value, struct err *err)
 {
@@ -144,7 +143,7 @@ static void print_accels(void)
            lockstep_pairs(pairs, sizeof pairs));
 }
 
-int config_add_accels(void *target, const char *value, struct err *err)
+static int add_accels(void *target, const char *value, struct err *err)
 {
     struct cmdline *cl = target;
     if (!strcmp(value, "help")) {
@@ -173,7 +172,7 @@ static int lockstep_elsewhere(void *target, const char *value, struct err *err)
 }
 
 static const struct opt_row accel_rows[] = {
-    {.name = "engine", .metavar = "NAME[:NAME]...", .kind = OPT_CALL, .parse = config_add_accels,
+    {.name = "engine", .metavar = "NAME[:NAME]...", .kind = OPT_CALL, .parse = add_accels,
      .help = "The engines to try, in this order; -accel help lists them."},
     {.name = "lockstep", .metavar = "LEADER,FOLLOWER[,every=N]", .kind = OPT_CALL, .parse = lockstep_elsewhere,
      .help = "In the place of NAME: two engines run the same guest and are compared after each instruction, or each N; the first "
@@ -262,7 +261,7 @@ int config_set_accel(void *target, const char *value, struct err *err)
 {
     struct cmdline *cl = target;
     if (!strcmp(value, "help"))
-        return config_add_accels(target, value, err);
+        return add_accels(target, value, err);
     if (!strncmp(value, LOCKSTEP, strlen(LOCKSTEP)))
         return set_lockstep(&cl->cfg, value, err);
     return opt_parse_keys(&accel, cl, value, &cl->cfg.pool, err);
@@ -298,7 +297,7 @@ static const struct opt_row machine_rows[] = {
     {.name = "type", .kind = OPT_CHOICE, .choices = machine_types,
      .offset = offsetof(struct cmdline, machine),
      .help = "Accepted for command lines made for QEMU; all types are the same board."},
-    {.name = "accel", .metavar = "NAME[:NAME]...", .kind = OPT_CALL, .parse = config_add_accels,
+    {.name = "accel", .metavar = "NAME[:NAME]...", .kind = OPT_CALL, .parse = add_accels,
      .help = "As -accel."},
     {0},
 };

@@ -125,12 +125,10 @@ int config_add_monitor(void *target, const char *value, struct err *err);
 int config_print_qmp_table(void *target, const char *value, struct err *err); /* for docs/update.sh */
 
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm, -cpu */
-extern const struct opt_keys *const memory_keys[], *const smp_keys[], *const accel_keys[],
-    *const machine_keys[];
+extern const struct opt_keys *const smp_keys[], *const accel_keys[], *const machine_keys[];
 int config_set_memory(void *target, const char *value, struct err *err);
 int config_set_smp(void *target, const char *value, struct err *err);
 int config_set_accel(void *target, const char *value, struct err *err);
-int config_add_accels(void *target, const char *value, struct err *err);
 int config_set_machine(void *target, const char *value, struct err *err);
 int config_set_cpu(void *target, const char *value, struct err *err);
 int config_enable_kvm(void *target, const char *value, struct err *err);

@@ -27,7 +27,7 @@ uint64_t shown_ino(const struct fs *fs, uint64_t dev, uint64_t ino)
     return dev == fs->root_dev ? ino : ino ^ ((dev * 0x9e3779b97f4a7c15ull) & 0x7fffff0000000000ull);
 }
 
-void fill_attr(const struct fs *fs, const struct statx *st, struct fuse_attr *attr)
+static void fill_attr(const struct fs *fs, const struct statx *st, struct fuse_attr *attr)
 {
     *attr = (struct fuse_attr){
         .ino = shown_ino(fs, host_dev_of(st), st->stx_ino),

@@ -46,11 +46,6 @@ unsigned host_fds_init(void)
     return (unsigned)ours;
 }
 
-unsigned host_fds_used(void)
-{
-    return atomic_load(&fds_used);
-}
-
 static bool fd_take(void)
 {
     if (atomic_fetch_add(&fds_used, 1) < atomic_load(&fds_limit))

@@ -34,7 +34,6 @@ uint64_t host_dev_of(const struct statx *st);
 
 /* Raise the limit of descriptors as far as it goes; how many shares may use. */
 unsigned host_fds_init(void);
-unsigned host_fds_used(void);
 void host_close(int fd);
 
 /* One component below dirfd, a link itself rather than its target; "": dirfd's own. 0 or -errno. */

@@ -95,7 +95,6 @@ struct fs {
     int root_fd, proc_fd; /* the directory itself, open for reading; /proc/self/fd */
     pthread_rwlock_t session;
     bool started; /* INIT was answered */
-    uint32_t sessions;
     pthread_mutex_t lock;
     struct inode_table inodes;
     struct handle_table handles;
@@ -182,7 +181,6 @@ void handle_put(struct fs *fs, struct handle *h);
 void handle_release(struct fs *fs, uint64_t fh);
 
 /* --- attr.c --- */
-void fill_attr(const struct fs *fs, const struct statx *st, struct fuse_attr *attr);
 void fill_entry(const struct fs *fs, const struct inode *inode, const struct statx *st,
                 struct fuse_entry_out *out);
 uint64_t shown_ino(const struct fs *fs, uint64_t dev, uint64_t ino);

@@ -144,7 +144,8 @@ static bool ip6_parse(const uint8_t *frame, size_t len, struct tcp_frame *t)
     return true;
 }
 
-bool tcp_frame_parse(const uint8_t *frame, size_t len, struct tcp_frame *t)
+/* False: not TCP, not whole, a fragment, or with headers that contradict each other. */
+static bool tcp_frame_parse(const uint8_t *frame, size_t len, struct tcp_frame *t)
 {
     *t = (struct tcp_frame){.ip = NET_ETH_HEADER};
     if (len < NET_ETH_HEADER + VLAN_TAG)

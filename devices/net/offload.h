@@ -23,14 +23,12 @@ bool csum_fits(const struct net_offload *offload, size_t len);
 /* Put the checksum where it belongs. The offload must fit. */
 void csum_finish(uint8_t *frame, size_t len, const struct net_offload *offload);
 
-/* A TCP segment in an Ethernet frame (with up to one VLAN tag), or what keeps it from being one. */
+/* A TCP segment in an Ethernet frame (with up to one VLAN tag). */
 struct tcp_frame {
     bool v6;
     unsigned ip, tcp, payload; /* offsets of headers and data */
     unsigned end;              /* of the IP packet; the frame may have padding behind it */
 };
-/* False: not TCP, not whole, a fragment, or with headers that contradict each other. */
-bool tcp_frame_parse(const uint8_t *frame, size_t len, struct tcp_frame *tcp);
 
 /* Cutting: begin once, then next until it gives 0. `frame` must stay as it is meanwhile. */
 struct segmenter {

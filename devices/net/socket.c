@@ -88,11 +88,7 @@ static void on_writable(void *self)
 static bool socket_room(struct net *net, unsigned queue, unsigned frames, size_t bytes)
 {
     (void)queue;
-    struct stream *s = &from_net(net)->stream;
-    if (!stream_room(s, frames, bytes))
-        stream_flush(s);
-    s->refused = !stream_room(s, frames, bytes);
-    return !s->refused;
+    return stream_room(&from_net(net)->stream, frames, bytes);
 }
 
 static bool socket_send(struct net *net, unsigned queue, const struct iovec *iov, unsigned niov,

@@ -126,7 +126,7 @@ static void lose(struct stream *s)
 
 /* --- sending --- */
 
-bool stream_room(const struct stream *s, unsigned frames, size_t bytes)
+static bool fits(const struct stream *s, unsigned frames, size_t bytes)
 {
     return bytes + (size_t)frames * PREFIX <= OUT_BYTES - (s->out_end - s->out_start);
 }
@@ -162,6 +162,19 @@ void stream_flush(struct stream *s)
     watch_room(s, s->out_end != 0);
 }
 
+static bool make_room(struct stream *s, unsigned frames, size_t bytes)
+{
+    if (!fits(s, frames, bytes))
+        stream_flush(s);
+    return fits(s, frames, bytes);
+}
+
+bool stream_room(struct stream *s, unsigned frames, size_t bytes)
+{
+    s->refused = !make_room(s, frames, bytes);
+    return !s->refused;
+}
+
 /* Append bytes [skip, ...) of prefix and frame; the caller knows that they fit. */
 static void keep(struct stream *s, const struct iovec *iov, unsigned niov, size_t skip, size_t len)
 {
@@ -186,9 +199,7 @@ bool stream_send(struct stream *s, const struct iovec *iov, unsigned niov, size_
     struct iovec all[MAX_IOV + 1] = {{prefix, PREFIX}};
     if (s->lost)
         return true; /* on its way to nobody */
-    if (!stream_room(s, 1, len))
-        stream_flush(s);
-    if (!stream_room(s, 1, len)) {
+    if (!make_room(s, 1, len)) {
         s->refused = true;
         return false;
     }

@@ -149,11 +149,7 @@ static void on_writable(void *self)
 static bool user_room(struct net *net, unsigned queue, unsigned frames, size_t bytes)
 {
     (void)queue;
-    struct stream *s = &from_net(net)->stream;
-    if (!stream_room(s, frames, bytes))
-        stream_flush(s);
-    s->refused = !stream_room(s, frames, bytes);
-    return !s->refused;
+    return stream_room(&from_net(net)->stream, frames, bytes);
 }
 
 /* A guest that takes long segments asks for short ones in its SYN, since it thinks of wires. */

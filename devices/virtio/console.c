@@ -122,7 +122,7 @@ static bool drain(struct console_port *port, uint64_t *burst)
     return true;
 }
 
-void console_tx(struct console_port *port)
+static void console_tx(struct console_port *port)
 {
     struct virtq *vq = &port->dev->vd.vq[tx_queue(port->nr)];
     unsigned chains = 2u * vq->max_size;

@@ -60,9 +60,8 @@ struct virtio_console {
 struct console_port *console_port_find(struct virtio_console *dev, uint32_t nr);
 /* As virtq_pop; when there is nothing the driver will kick for the next. */
 int console_pop(struct virtq *vq, struct virtq_chain **chain);
-/* Move waiting bytes, as far as both sides let them. */
+/* Move waiting bytes to the guest, as far as both sides let them. */
 void console_rx(struct console_port *port);
-void console_tx(struct console_port *port);
 
 /* console_control.c */
 void console_control_take(struct virtio_console *dev); /* messages of the driver */

@@ -10,7 +10,6 @@
 #include "virtio.h"
 
 #define VIRTIO_FS_TAG_MAX 36
-#define VIRTIO_FS_QUEUES_MAX 8
 
 /*
  * A device with this tag, one queue for what cannot wait and `nqueues` for requests. Give it to a

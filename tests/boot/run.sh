@@ -7,25 +7,10 @@
 # reset of the machine, reports CPUs and memory, and powers off; here its report is checked, and the images are verified by the host.
 # On a host with hardware KVM the boots run on it; elsewhere in the nested testbed; without QEMU or the kernel they are skipped, with the reason.
 # Those whose name begins with the name of a software engine run on that engine, on any host.
-set -uo pipefail
-
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
 shift
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
-
-skip() {
-    echo "SKIP boot/$topic: $1"
-    skipped=$((skipped + 1))
-}
-
-skip_all() {
-    for topic in "${topics[@]}"; do skip "$1"; done
-    echo "$passed passed, $failed failed, $skipped skipped"
-    exit 0
-}
 
 has_hardware_kvm() {
     [[ -r /dev/kvm && -w /dev/kvm ]] && grep -qwE 'svm|vmx' /proc/cpuinfo
@@ -48,7 +33,7 @@ declare -A cpus=([interp-pci]=1 [interp-mmio-smp]=2 [pci]=1 [mmio-smp]=3 [host-u
 ((!$#)) || topics=("$@")
 
 command -v mke2fs >/dev/null || PATH=$PATH:/usr/sbin:/sbin
-kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || skip_all "no stock kernel: $(tail -n 1 "$work/why")"
+find_kernel || skip_all "$no_kernel" "${topics[@]}"
 no_kvm=''
 has_hardware_kvm || command -v qemu-system-x86_64 >/dev/null ||
     no_kvm='no hardware KVM and no qemu-system-x86_64 for the nested testbed'
@@ -125,7 +110,7 @@ for topic in "${topics[@]}"; do
     engine=kvm
     [[ $topic != interp-* ]] || engine=interp
     if [[ $no_kvm && $engine == kvm ]]; then
-        skip "$no_kvm"
+        skip "$topic" "$no_kvm"
         continue
     fi
     attempt
@@ -138,14 +123,6 @@ for topic in "${topics[@]}"; do
     ((status == 0)) || problem+="exit status $status; "
     check_report
     check_images
-    if [[ -z $problem ]]; then
-        passed=$((passed + 1))
-        echo "ok   boot/$topic"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL boot/%s: %s\n' "$topic" "$problem"
-        tail -n 25 "$work/out" | sed 's/^/    /'
-    fi
+    judge "$topic" "$problem" "$work/out"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+finish

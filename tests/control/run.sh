@@ -7,38 +7,10 @@
 # itself off when the power button is pressed, with rude clients beside; sessions recorded with QEMU are answered in the same way; the monitor on
 # a pipe and behind Ctrl-A c.
 # Needs a C compiler and jansson for its client.
-set -uo pipefail
-
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 cd "$work" || exit 1
-passed=0 failed=0 skipped=0
-
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "ok   control/$name"
-    else
-        failed=$((failed + 1))
-        echo "FAIL control/$name"
-    fi
-}
-
-# COMMAND...: until it succeeds; 60 s at most.
-await() {
-    local i
-    for ((i = 0; i < 600; i++)); do
-        "$@" >/dev/null 2>&1 && return
-        sleep 0.1
-    done
-    echo "waited in vain for: $*" >&2
-    return 1
-}
 
 ctl() {
     "$minivmm" ctl qmp "$@"
@@ -66,7 +38,7 @@ guest_free() {
 
 # SIZE: leave the guest so many MiB, and wait until that is so.
 leave_guest() {
-    ctl balloon value=$(($1 << 20)) >ctl.out && await has "\"actual\": $(($1 << 20))" ctl query-balloon
+    ctl balloon value=$(($1 << 20)) >ctl.out && await 60 has "\"actual\": $(($1 << 20))" ctl query-balloon
 }
 
 # What the guest says is free lies between so many KiB.
@@ -91,7 +63,7 @@ start_loop() {
 
 start_loop -serial null -name rig -drive file=disk,format=raw,if=none,id=root -device virtio-blk-pci,drive=root -qmp unix:qmp,server=on,wait=off \
     >said 2>&1 </dev/null &
-await ctl query-status
+await 60 ctl query-status
 check recorded-session ./client replay qmp "$here/qemu-7.2.session"
 wait $!
 check quit-status test $? = 0
@@ -100,12 +72,11 @@ check socket-removed test ! -e qmp
 # A client that others made, where it is installed.
 start_loop -serial null -drive file=disk,format=raw,if=none,id=root -device virtio-blk-pci,drive=root -device virtio-balloon-pci \
     -qmp unix:qmp >said 2>&1 </dev/null &
-await ctl query-status
+await 60 ctl query-status
 PYTHONPATH=/usr/share/ganeti/3.0:${PYTHONPATH-} PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$here/ganeti_client.py" qmp >ganeti.out 2>&1
 case $? in
 77 | 126 | 127)
-    skipped=$((skipped + 1))
-    echo "SKIP control/ganeti-client: the package ganeti-3.0 is not installed: $(tail -n 1 ganeti.out)"
+    skip ganeti-client "the package ganeti-3.0 is not installed: $(tail -n 1 ganeti.out)"
     ctl quit >/dev/null
     ;;
 *)
@@ -117,10 +88,10 @@ esac
 wait
 
 start_loop -serial null -qmp unix:qmp -monitor unix:monitor >said 2>&1 </dev/null &
-await ctl query-status
+await 60 ctl query-status
 ./client events qmp >events &
-await grep -q READY events
-check reset-while-stopped eval 'ctl stop >ctl.out && ctl system_reset >ctl.out && await grep -q "^RESET host-qmp-system-reset" events && has paused ctl query-status && ctl cont >ctl.out'
+await 60 grep -q READY events
+check reset-while-stopped eval 'ctl stop >ctl.out && ctl system_reset >ctl.out && await 60 grep -q "^RESET host-qmp-system-reset" events && has paused ctl query-status && ctl cont >ctl.out'
 check registers-of-a-running-cpu has "RIP 0000000000007c00" ctl human-monitor-command command-line='info registers'
 ctl quit >/dev/null
 wait
@@ -140,34 +111,28 @@ check monitor-behind-ctrl-a-c behind_ctrl_a_c
 check guest-keys-stay-the-guests eval '! grep -q "no command .not" pty.out'
 
 # --- a stock kernel ---
-kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>why) || {
-    skipped=$((skipped + 1))
-    echo "SKIP control/powerdown: no stock kernel: $(tail -n 1 why)"
-    echo "$passed passed, $failed failed, $skipped skipped"
-    ((failed == 0))
-    exit
-}
+find_kernel || skip_all "$no_kernel" powerdown
 "$top/guest-images/linux/mkinitramfs" initrd.cpio --modules button,evdev,virtio_pci,virtio_balloon --init "$here/guest.sh" || exit 1
 "$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd initrd.cpio -append 'console=ttyS0' -nic none -m 256 -smp 2 -timeout 120 \
     -drive file=disk,format=raw,if=none,id=root -device virtio-blk-pci,drive=root \
     -device virtio-balloon-pci,id=balloon0,free-page-reporting=off -serial file:com1 -qmp unix:qmp -result result >said 2>&1 </dev/null &
 machine=$!
-await ctl query-status
+await 60 ctl query-status
 ./client events qmp >events &
-await grep -q READY events
+await 60 grep -q READY events
 for seed in 1 2; do
     timeout 30 ./client rude qmp "$seed" || echo "rude client $seed: $?"
 done
-check ready await grep -q 'TEST ready /dev/input' com1
+check ready await 60 grep -q 'TEST ready /dev/input' com1
 full=$(rss)
 check recorded-balloon-session ./client replay qmp "$here/qemu-7.2-balloon.session"
 leave_guest 96
 lean=$(rss)
 check balloon-gives-memory-to-the-host test $((full - lean)) -gt $((64 * 1024))
 property qom-set guest-stats-polling-interval value=1 >ctl.out
-check statistics-of-the-guest await guest_free_between 4096 $((96 * 1024))
+check statistics-of-the-guest await 60 guest_free_between 4096 $((96 * 1024))
 leave_guest 256
-check balloon-gives-memory-to-the-guest await guest_free_between $((128 * 1024)) $((256 * 1024))
+check balloon-gives-memory-to-the-guest await 60 guest_free_between $((128 * 1024)) $((256 * 1024))
 check balloon-in-the-monitor has 'balloon: actual=256' ctl human-monitor-command command-line='info balloon'
 ctl stop >/dev/null
 size=$(stat -c %s com1)
@@ -189,6 +154,5 @@ POWERDOWN
 RESUME
 SHUTDOWN guest-shutdown'
 
-((!failed)) || { echo "RSS: full ${full-} KiB, lean ${lean-} KiB; --- com1, events, said, pty"; tail -n 20 com1 events said pty.out; } | sed 's/^/    /'
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+((!failed)) || { echo "    RSS: full ${full-} KiB, lean ${lean-} KiB"; show com1 events said pty.out; }
+finish

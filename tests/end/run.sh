@@ -8,30 +8,17 @@
 # Needs build/guest-images/end_long.img (`make guests`), a C compiler for the terminal's tests, and an engine that works here
 # (END_ENGINE, or kvm). Nothing is
 # timed but that the end comes within END_S seconds of its cause; a run that nobody ends is ended by -timeout.
-set -uo pipefail
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 set -m # jobs get default signals and a process group each
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
 bin=$(realpath "${1:?usage: tests/end/run.sh BINARY [PATTERN]}")
 comm=${bin##*/}
 pattern=${2:-*}
 image=$top/build/guest-images/end_long.img
 END_S=20
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-passed=0 failed=0 skipped=0
 pid=
-
-report() {
-    printf '%-4s end/%s%s\n' "$1" "$name" "${2:+: $2}"
-    case $1 in
-    ok) passed=$((passed + 1)) ;;
-    FAIL) failed=$((failed + 1)) ;;
-    SKIP) skipped=$((skipped + 1)) ;;
-    esac
-}
 
 # --- one test: a name and a function; what the function prints is what is wrong -----------------------------------------------------------
 
@@ -40,7 +27,7 @@ t() {
     shift
     [[ $name == $pattern ]] || return 0
     if [[ $no_engine ]]; then
-        report SKIP "$no_engine"
+        skip "$name" "$no_engine"
         return
     fi
     T=$work/t
@@ -52,16 +39,15 @@ t() {
     [[ -z $pid ]] || kill -KILL -- "-$pid" 2>/dev/null
     pid=
     if [[ -s $work/wrong ]]; then
-        report FAIL
+        fail "$name"
         sed 's/^/    /' "$work/wrong" "$work/noise"
     else
-        report ok
+        pass "$name"
     fi
 }
 
-skip() {
-    name=$1
-    [[ $name != $pattern ]] || report SKIP "$2"
+without() {
+    [[ $1 != $pattern ]] || skip "$1" "$2"
 }
 
 wrong() {
@@ -592,7 +578,7 @@ t watchdog_under_no_reboot cause 242 'minivmm: the watchdog fired' -append watch
 t watchdog_none two_lines 124 'minivmm: warning: the watchdog fired; .*' 'minivmm: -timeout of 1 s passed' -append watchdog -device i6300esb -action watchdog=none -timeout 1
 t watchdog_reset watchdog_then_poweroff
 if [[ $no_json ]]; then
-    skip result "$no_json"
+    without result "$no_json"
 else
     signal='' first=''
     t result_poweroff result 0 poweroff 'testsuite name="minivmm" tests="1" failures="0" errors="0" skipped="0"' -append poweroff
@@ -658,13 +644,13 @@ t pidfile_spares_devices pidfile_spares_devices
 t restarts_leak_nothing restarts_leak_nothing
 t few_descriptors few_descriptors
 if [[ $sanitized ]]; then
-    skip little_memory "a sanitizer needs all the address space"
+    without little_memory "a sanitizer needs all the address space"
 else
     t little_memory little_memory
 fi
 
 if [[ $no_helper ]]; then
-    skip terminal "$no_helper"
+    without terminal "$no_helper"
 else
     t bug_on_a_vcpu_thread bug SEGV vcpu0
     t bug_on_a_disk_thread bug SEGV block -append disk -disk "$work/t/disk,aio=threads"
@@ -696,5 +682,4 @@ else
     t tty_ended_after_losing_the_foreground tty 143 expect:ready raw stty back signal:15 -- -append spin
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+finish

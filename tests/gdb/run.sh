@@ -5,10 +5,8 @@
 # Usage: tests/gdb/run.sh [--testbed] [--engine NAME] MINIVMM [TOPIC]...        kvm: for hosts that have it
 # --testbed: KVM inside one session of tests/testbed, gdb beside it. Its emulated processor tells a hypervisor of neither INT3 nor the breakpoint
 # registers of a guest, so by default only the topics without breakpoints are tried there.
-set -uo pipefail
-
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 engine=interp testbed=
 if [[ ${1-} == --testbed ]]; then
     engine=kvm testbed=1
@@ -24,21 +22,14 @@ topics=("$@")
 ((${#topics[@]})) || topics=(start-stop step watch threads detach lost-client garbage end tcp control kernel)
 ((${#topics[@]} - $#)) && [[ $testbed ]] && topics=(step detach end)
 image=$top/build/guest-images/smp_long.img
-work=$(mktemp -d)
 vmm=
-trap '[[ -z $vmm ]] || kill "$vmm" 2>/dev/null; rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
 
 # A guest that waits for gdb; its serial port is in $work/console.
 launch() {
     rm -f "$work/socket" "$work/console"
     timeout 90 "$bin" -accel "$engine" -d none -nic none -serial "file:$work/console" -gdb "unix:$work/socket" "$@" >"$work/vmm" 2>&1 </dev/null &
     vmm=$!
-    for ((i = 0; i < 100; i++)); do
-        [[ ! -S $work/socket ]] || return 0
-        sleep 0.1
-    done
-    cat "$work/vmm"
+    await 10 test -S "$work/socket" || cat "$work/vmm"
 }
 
 small() {
@@ -46,7 +37,7 @@ small() {
 }
 
 # Its exit status.
-finish() {
+wait_vmm() {
     wait "$vmm"
     status=$?
     vmm=
@@ -76,7 +67,7 @@ expect() {
 }
 
 ended_well() {
-    finish
+    wait_vmm
     ((status == 33)) || { echo "the guest ended with status $status, not 33"; cat "$work/vmm"; }
     grep -q 'woken all at once' "$work/console" || { echo "the guest did not do its work:"; cat "$work/console"; }
 }
@@ -258,7 +249,7 @@ tcp() {
     done
     timeout 60 gdb -nx -batch -ex "target remote 127.0.0.1:$port" -ex 'maintenance packet Qqemu.PhyMemMode:1' -ex 'x/2bx 0x100000' -ex 'kill' >"$work/said" 2>&1 </dev/null
     expect 'received: "OK"' '0x100000:' 'killed'
-    finish
+    wait_vmm
     ((status == 0)) || echo "kill ended it with status $status"
 }
 
@@ -343,7 +334,7 @@ END
 in_testbed() {
     local python data log=$work/testbed status
     python=$(gdb -nx -batch -ex 'python import os; print(os.path.dirname(os.__file__))' 2>/dev/null)
-    local files=(--file /bin/bash --file "$(command -v gdb)" --file "$bin" --file "$image" --file "$image.elf" --file "$here")
+    local files=(--file /bin/bash --file "$(command -v gdb)" --file "$bin" --file "$image" --file "$image.elf" --file "$here" --file "$top/tests/lib/suite.sh")
     data=$(gdb -nx -batch -ex 'show data-directory' | cut -d'"' -f2)
     [[ ! -d $data ]] || files+=(--file "$data")
     if [[ -d $python ]]; then
@@ -369,7 +360,7 @@ why_not() {
     fi
     [[ $1 != garbage ]] || command -v python3 >/dev/null || echo 'no python3 here'
     if [[ $1 == kernel ]]; then
-        kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || echo "no stock kernel: $(tail -n 1 "$work/why")"
+        find_kernel || echo "$no_kernel"
     fi
 }
 
@@ -380,8 +371,7 @@ fi
 for topic in "${topics[@]}"; do
     why=$(why_not "$topic")
     if [[ $why ]]; then
-        echo "SKIP gdb/$topic@$engine: $why"
-        skipped=$((skipped + 1))
+        skip "$topic@$engine" "$why"
         continue
     fi
     kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>/dev/null)
@@ -391,14 +381,6 @@ for topic in "${topics[@]}"; do
         wait "$vmm" 2>/dev/null
         vmm=
     fi
-    if [[ -s $work/wrong ]]; then
-        echo "FAIL gdb/$topic@$engine"
-        sed 's/^/    /' "$work/wrong"
-        failed=$((failed + 1))
-    else
-        echo "ok   gdb/$topic@$engine"
-        passed=$((passed + 1))
-    fi
+    judge "$topic@$engine" "$(cat "$work/wrong")"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+finish

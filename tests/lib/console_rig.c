@@ -52,7 +52,7 @@ static const struct chr_ops fake_ops = {
     .guest_open = fake_guest_open,
 };
 
-void fake_chr_init(struct fake_chr *f)
+static void fake_chr_init(struct fake_chr *f)
 {
     memset(f, 0, sizeof *f);
     f->chr = (struct chr){.name = "fake", .ops = &fake_ops};

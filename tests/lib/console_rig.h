@@ -19,8 +19,6 @@ struct fake_chr {
     unsigned cols, rows; /* 0: no terminal */
 };
 
-void fake_chr_init(struct fake_chr *f);
-
 enum { EV_READY, EV_ADD, EV_REMOVE, EV_PORT_READY, EV_CONSOLE, EV_RESIZE, EV_OPEN, EV_NAME };
 
 #define CONSOLE_BASE 0xd0000000ull

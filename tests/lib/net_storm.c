@@ -14,7 +14,6 @@
 
 #define SIZE 16
 #define STEPS 64
-#define DATA_END 0x700000ull
 
 static struct rig rig;
 static struct fake_net fake;

@@ -141,14 +141,17 @@ START_TEST(equal_engines_come_to_the_end)
 }
 END_TEST
 
+static void follows(const struct accel_ops *follower, unsigned every, const uint8_t *code, const uint8_t *end)
+{
+    open_pair(follower, every);
+    runs_to_the_end(code, end);
+    close_pair();
+}
+
 START_TEST(what_a_debug_step_does_badly_is_no_difference)
 {
-    open_pair(&interp_accel, 1);
-    runs_to_the_end(peculiar, peculiar_end);
-    close_pair();
-    open_pair(&interp_accel, 7);
-    runs_to_the_end(peculiar, peculiar_end);
-    close_pair();
+    follows(&interp_accel, 1, peculiar, peculiar_end);
+    follows(&interp_accel, 7, peculiar, peculiar_end);
 }
 END_TEST
 
@@ -244,14 +247,20 @@ static void change_store(struct accel_rig *r, struct vcpu *v, struct cpu_state *
     gmem_write(v->accel->gmem, 0x30040, &wrong, sizeof wrong);
 }
 
-static void run_planted(unsigned at, void (*what)(struct accel_rig *, struct vcpu *, struct cpu_state *), unsigned every,
-                        struct vm_exit *last)
+static void run_planted_in(const struct accel_ops *follower, unsigned at,
+                           void (*what)(struct accel_rig *, struct vcpu *, struct cpu_state *), unsigned every, struct vm_exit *last)
 {
-    open_pair(&interp_accel, every);
+    open_pair(follower, every);
     plant_at = at;
     plant = what;
     run_program(walk, walk_end, last);
     ck_assert_int_eq(last->kind, EXIT_FAIL);
+}
+
+static void run_planted(unsigned at, void (*what)(struct accel_rig *, struct vcpu *, struct cpu_state *), unsigned every,
+                        struct vm_exit *last)
+{
+    run_planted_in(&interp_accel, at, what, every, last);
 }
 
 #define HAS(text, part) ck_assert_msg(strstr(text, part) != NULL, "no '%s' in:\n%s", part, text)
@@ -320,11 +329,7 @@ static void jump_away(struct accel_rig *r, struct vcpu *v, struct cpu_state *cpu
 START_TEST(a_follower_that_leaves_the_way_is_told_so)
 {
     struct vm_exit last;
-    open_pair(&interp_accel, 3);
-    plant_at = 1;
-    plant = jump_away;
-    run_program(walk, walk_end, &last);
-    ck_assert_int_eq(last.kind, EXIT_FAIL);
+    run_planted(1, jump_away, 3, &last);
     HAS(last.fail.why, "interp and interp differ after 2 instructions: interp: it reaches a device");
     close_pair();
 }
@@ -345,23 +350,15 @@ END_TEST
 
 START_TEST(kvm_follows_what_a_debug_step_does_badly)
 {
-    open_pair(&kvm_accel, 1);
-    runs_to_the_end(peculiar, peculiar_end);
-    close_pair();
-    open_pair(&kvm_accel, 16);
-    runs_to_the_end(peculiar, peculiar_end);
-    close_pair();
+    follows(&kvm_accel, 1, peculiar, peculiar_end);
+    follows(&kvm_accel, 16, peculiar, peculiar_end);
 }
 END_TEST
 
 START_TEST(a_fault_of_kvm_is_found_too)
 {
     struct vm_exit last;
-    open_pair(&kvm_accel, 1);
-    plant_at = 3;
-    plant = flip_carry;
-    run_program(walk, walk_end, &last);
-    ck_assert_int_eq(last.kind, EXIT_FAIL);
+    run_planted_in(&kvm_accel, 3, flip_carry, 1, &last);
     ck_assert_str_eq(last.fail.why, "interp and kvm differ after 3 instructions: RFLAGS");
     close_pair();
 }

@@ -6,42 +6,22 @@
 # Virtio sockets and the balloon under a stock kernel and the interpreter, in one boot: a MiB each way over a connection that the
 # host begins and over one that the guest begins, with sums; connections to nobody; and memory that the guest frees and that the host sees
 # come back.
-set -uo pipefail
-
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
-work=$(mktemp -d)
 vm=
-trap '[[ $vm ]] && kill $vm 2>/dev/null; rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
 
-check() {
-    local name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "ok   vsock/$name"
-    else
-        failed=$((failed + 1))
-        echo "FAIL vsock/$name"
-    fi
+has_said() {
+    tr -d '\r' <"$work/console" | grep -q "^TEST $1"
 }
 
-skip_all() {
-    echo "SKIP vsock: $1"
-    echo "0 passed, 0 failed, 1 skipped"
-    exit 0
+said_or_over() {
+    has_said "$1" || ! kill -0 "$vm"
 }
 
 # Wait until the guest has said a line.
 said() {
-    for ((i = 0; i < 600; i++)); do
-        tr -d '\r' <"$work/console" | grep -q "^TEST $1" && return 0
-        kill -0 "$vm" 2>/dev/null || return 1
-        sleep 0.1
-    done
-    return 1
+    await 60 said_or_over "$1" && has_said "$1"
 }
 
 # The resident memory of the machine, in KiB.
@@ -57,8 +37,8 @@ same() {
     [[ ${a[1]} = 1048576 && ${b[1]} = 1048576 && ${a[2]} = "${b[4]}" && ${b[2]} = "${a[4]}" && ${a[2]} != "${b[2]}" ]]
 }
 
-kernel_dir=$("$top/guest-images/linux/fetch-kernel" 2>"$work/why") || skip_all "no stock kernel: $(tail -n 1 "$work/why")"
-gcc -static -O1 -o "$work/stream" "$here/stream.c" 2>"$work/why" || skip_all "no static C program: $(tail -n 1 "$work/why")"
+find_kernel || skip_all "$no_kernel" all
+gcc -static -O1 -o "$work/stream" "$here/stream.c" 2>"$work/why" || skip_all "no static C program: $(tail -n 1 "$work/why")" all
 "$top/guest-images/linux/mkinitramfs" "$work/initrd" --modules virtio_pci,virtio_balloon,vmw_vsock_virtio_transport --init "$here/guest.sh" \
     --file "$work/stream:/bin/stream" || exit 1
 
@@ -87,6 +67,5 @@ wait "$vm"
 check status test $? = 0
 vm=
 check name-removed test ! -e "$work/v"
-((!failed)) || { echo "RSS: full ${full-} KiB, freed ${freed-} KiB"; tail -n 30 "$work/console" "$work/err"; cat "$work"/host-*; } | sed 's/^/    /'
-echo "$passed passed, $failed failed, $skipped skipped"
-((failed == 0))
+((!failed)) || { echo "    RSS: full ${full-} KiB, freed ${freed-} KiB"; show "$work/console" "$work/err" "$work"/host-*; }
+finish
