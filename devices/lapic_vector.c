@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The local APIC's vectors (SDM vol. 3 sections 11.8.3 to 11.8.5): request, service and trigger mode
-// registers, priorities, acceptance, INTA and EOI, and errors, which are a local interrupt too.
+// The local APIC's vectors (SDM vol. 3 sections 11.8.3 to 11.8.5): request, service and trigger
+// mode registers, priorities, acceptance, INTA and EOI, and errors, which are a local interrupt
+// too.
 #include "devices/lapic_priv.h"
 
 /* --- sets and priorities --- */

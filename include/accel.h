@@ -26,7 +26,8 @@ enum accel_cap {
     ACCEL_CAP_THREADS = 1 << 2,   /* one host thread per vCPU */
     ACCEL_CAP_DOORBELLS = 1 << 3, /* takes doorbell writes without an exit */
     ACCEL_CAP_NATIVE = 1 << 4,    /* guest code runs at the host's speed */
-    ACCEL_CAP_LEAD = 1 << 5,      /* lockstep: step() takes interrupts, answers devices, tells STEP_FAULT, and stores are told */
+    /* lockstep: step() does all, devices and interrupts; tells stores */
+    ACCEL_CAP_LEAD = 1 << 5,
     ACCEL_CAP_FOLLOW = 1 << 6,    /* lockstep: has step() */
     ACCEL_CAP_COUNTS = 1 << 7,    /* counts instructions: can be what guest time goes by */
 };
@@ -35,7 +36,7 @@ enum accel_cap {
 #define DEBUG_POINTS_MAX 64
 
 enum debug_kind {
-    DEBUG_BREAK,      /* an instruction is about to run; the engine may write a breakpoint into guest memory for it */
+    DEBUG_BREAK,      /* an instruction is about to run; the engine may write into guest memory */
     DEBUG_BREAK_HARD, /* the same without touching memory */
     DEBUG_WRITE,      /* data was accessed; told after the instruction */
     DEBUG_READ,
@@ -55,7 +56,10 @@ struct debug_plan {
     unsigned npoints;
 };
 
-/* What a vCPU does while a plan is set: runs; executes one instruction, without interrupts, then tells; does not run. */
+/*
+ * What a vCPU does while a plan is set: runs; executes one instruction, without interrupts, then
+ * tells; does not run.
+ */
 enum debug_run { DEBUG_GO, DEBUG_STEP, DEBUG_STAY };
 
 struct accel;
@@ -101,8 +105,9 @@ struct vm_exit {
             struct debug_point point;
         } debug;
         struct {
+            /* An instruction; one with an exception, delivered by now; an interrupt or the like. */
             enum step_did { STEP_INSN, STEP_FAULT, STEP_EVENT } did;
-        } step; /* an instruction; one that raised an exception, now delivered; an interrupt or the like was taken */
+        } step;
     };
 };
 
@@ -118,9 +123,12 @@ struct accel_watch {
     bool plain; /* software engines: each instruction by its general operation, nothing prepared */
     /* Software engines: the guest stored to RAM, or the CPU did for it. May be NULL. */
     void (*stored)(void *opaque, gpa_t gpa, uint64_t len);
-    /* Software engines: the guest reached the engine's own local APIC (other devices are seen by accel.io). May be NULL. */
+    /*
+     * Software engines: the guest reached the engine's own local APIC (other devices are seen by
+     * accel.io). May be NULL.
+     */
     void (*apic)(void *opaque);
-    /* What vCPUs of both engines show: each vm_init takes away what its engine cannot, vcpu_init reads the result. */
+    /* What vCPUs of both engines show: narrowed by each vm_init, read by vcpu_init. */
     struct cpu_features *features;
     void *opaque;
 };
@@ -167,14 +175,16 @@ struct accel_ops {
     /* What the engine counted for this vCPU, at most `most` things; how many. As get_state. NULL: nothing. */
     unsigned (*counters)(struct vcpu *v, struct accel_counter *out, unsigned most);
     /*
-     * From now on tell of this plan's points, and of vCPUs whose debug_run is DEBUG_STEP; NULL: of nothing. All vCPUs are stopped. The
-     * plan stays the caller's and as it is until the next call. Without a plan, debugging costs nothing. -errno: the plan is more than the engine
-     * can do; no plan is set then. NULL: cannot be debugged.
+     * From now on tell of this plan's points, and of vCPUs whose debug_run is DEBUG_STEP; NULL: of
+     * nothing. All vCPUs are stopped. The plan stays the caller's and as it is until the next call.
+     * Without a plan, debugging costs nothing. -errno: the plan is more than the engine can do; no
+     * plan is set then. NULL: cannot be debugged.
      */
     int (*set_debug)(struct accel *a, const struct debug_plan *plan, struct err *err);
     /*
-     * Lockstep only, else NULL. step: one instruction, then EXIT_STEP. With `until`, as many as it takes to come to that place: for
-     * instructions that a debug trap after them would change or that are several by the engine's count.
+     * Lockstep only, else NULL. step: one instruction, then EXIT_STEP. With `until`, as many as it
+     * takes to come to that place: for instructions that a debug trap after them would change or
+     * that are several by the engine's count.
      */
     void (*step)(struct vcpu *v, const struct step_target *until, struct vm_exit *out);
 };
@@ -185,13 +195,18 @@ struct accel {
     struct gmem *gmem;
     struct evloop *loop;
 
-    /* For engines that answer exits inside run(): the device lock, buses and time of the machine; `io` takes the lock and answers a PIO or
-     * MMIO exit as the run loop would. */
+    /*
+     * For engines that answer exits inside run(): the device lock, buses and time of the machine;
+     * `io` takes the lock and answers a PIO or MMIO exit as the run loop would.
+     */
     pthread_mutex_t *lock;
     struct bus *pio, *mmio;
     struct clock *clock;
-    /* Counted time (clock.h): the engine is the clock's counter, and runs these events and the clock's timers itself, under the lock,
-     * between two instructions. NULL: host time; the event loop does. */
+    /*
+     * Counted time (clock.h): the engine is the clock's counter, and runs these events and the
+     * clock's timers itself, under the lock, between two instructions. NULL: host time; the event
+     * loop does.
+     */
     struct event_queue *events;
     uint64_t random_seed; /* counted time: RDRAND and RDSEED begin here */
     void (*io)(void *opaque, struct vcpu *v, struct vm_exit *exit);
@@ -215,7 +230,7 @@ struct vcpu {
     struct accel *accel;
     enum debug_run debug_run; /* written while all vCPUs are stopped, before set_debug */
     uint64_t exits[EXIT_KINDS];
-    const char *story; /* set by engines before EXIT_FAIL: lines for standard error in place of the registers; or NULL */
+    const char *story; /* of EXIT_FAIL: lines in place of the registers, or NULL */
     void *priv;
 };
 
@@ -223,10 +238,11 @@ struct vcpu {
 extern const struct accel_ops *const accel_list[];
 
 /*
- * For engines' vm_init: what vCPUs show where the engine can offer `can`, by -cpu and, under lockstep, by what the
- * other engine can.
+ * For engines' vm_init: what vCPUs show where the engine can offer `can`, by -cpu and, under
+ * lockstep, by what the other engine can.
  */
-int accel_resolve_cpu(const struct accel *a, const struct cpu_features *can, struct cpu_features *out, struct err *err);
+int accel_resolve_cpu(const struct accel *a, const struct cpu_features *can,
+                      struct cpu_features *out, struct err *err);
 
 /* What an engine's message says behind the option that would have chosen it. */
 const char *accel_reason(const struct accel_ops *ops, const struct err *err);

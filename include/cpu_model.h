@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The processor that a guest sees, apart from any engine: one table of features (name, CPUID bit, from which model on), the models of -cpu, and
-// the CPUID leaves that follow from a set of features. An engine says what it can offer; cpu_model_resolve says what
-// the guest gets. SDM vol. 2 CPUID; APM vol. 3 appendix E; levels v1 to v3 as in the x86-64 psABI, section 3.1.1.
+// The processor that a guest sees, apart from any engine: one table of features (name, CPUID bit,
+// from which model on), the models of -cpu, and the CPUID leaves that follow from a set of
+// features. An engine says what it can offer; cpu_model_resolve says what the guest gets. SDM vol.
+// 2 CPUID; APM vol. 3 appendix E; levels v1 to v3 as in the x86-64 psABI, section 3.1.1.
 #pragma once
 
 #include <stdbool.h>
@@ -13,8 +14,8 @@
 
 /* CPUID registers that hold features. */
 enum cpu_word {
-    CPU_1_ECX, CPU_1_EDX, CPU_6_EAX, CPU_7_EBX, CPU_7_ECX, CPU_7_EDX, CPU_D1_EAX, CPU_E1_ECX, CPU_E1_EDX, CPU_E7_EDX, CPU_E8_EBX,
-    CPU_E21_EAX, CPU_E21_ECX, CPU_WORDS,
+    CPU_1_ECX, CPU_1_EDX, CPU_6_EAX, CPU_7_EBX, CPU_7_ECX, CPU_7_EDX, CPU_D1_EAX, CPU_E1_ECX,
+    CPU_E1_EDX, CPU_E7_EDX, CPU_E8_EBX, CPU_E21_EAX, CPU_E21_ECX, CPU_WORDS,
 };
 
 enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
@@ -34,7 +35,10 @@ static inline bool cpu_has(const struct cpu_features *f, enum cpu_word word, uns
     return f->word[word] >> bit & 1;
 }
 
-/* Everything in the table: what the software engines emulate, given a host with the vector units for it. */
+/*
+ * Everything in the table: what the software engines emulate, given a host with the vector units
+ * for it.
+ */
 void cpu_features_all(struct cpu_features *out);
 
 /* Take from f what `other` has not. Statements stay, which need nothing of a host. */
@@ -52,20 +56,27 @@ struct cpu_choice {
     struct cpu_features plus, minus;
 };
 
-/* "MODEL[,+F][,-F][,F=on|off]..."; -EINVAL with the option's message. An empty model before the first comma is an error. */
+/*
+ * "MODEL[,+F][,-F][,F=on|off]..."; -EINVAL with the option's message. An empty model before the
+ * first comma is an error.
+ */
 int cpu_choice_parse(struct cpu_choice *out, const char *text, struct err *err);
 void cpu_choice_print(const struct cpu_choice *choice, FILE *out);
 void cpu_print_help(FILE *out);
 
-/* True when the guest gets an engine's own CPU (max, host), false for a model that is the same on every engine. A NULL choice is max. */
+/*
+ * True when the guest gets an engine's own CPU (max, host), false for a model that is the same on
+ * every engine. A NULL choice is max.
+ */
 bool cpu_choice_is_own(const struct cpu_choice *choice);
 
 /*
- * What the guest gets from an engine that can offer `have`: a model's features or an error that names those that are missing. `native`: the engine
- * runs on the host's CPU, so that "host" has a meaning.
+ * What the guest gets from an engine that can offer `have`: a model's features or an error that
+ * names those that are missing. `native`: the engine runs on the host's CPU, so that "host" has a
+ * meaning.
  */
-int cpu_model_resolve(const struct cpu_choice *choice, const struct cpu_features *have, const char *engine, bool native,
-                      struct cpu_features *out, struct err *err);
+int cpu_model_resolve(const struct cpu_choice *choice, const struct cpu_features *have,
+                      const char *engine, bool native, struct cpu_features *out, struct err *err);
 
 /* --- leaves (cpu_leaves.c) --- */
 
@@ -85,8 +96,12 @@ unsigned cpu_id_bits(unsigned cores);
 /* State components that XCR0 may have. */
 uint64_t cpu_xcr0(const struct cpu_features *f);
 
-/* eax, ebx, ecx, edx. All leaves but those of the hypervisor (0x4000_00xx), which are the engine's; what does not exist is zero, as on AMD processors. */
-void cpu_leaf(const struct cpu_features *f, const struct cpu_place *place, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/*
+ * eax, ebx, ecx, edx. All leaves but those of the hypervisor (0x4000_00xx), which are the engine's;
+ * what does not exist is zero, as on AMD processors.
+ */
+void cpu_leaf(const struct cpu_features *f, const struct cpu_place *place, uint32_t leaf,
+              uint32_t subleaf, uint32_t out[4]);
 
 /* Every (leaf, subleaf) that cpu_leaf may fill, ended by {0, 0} behind the first row. */
 struct cpu_leaf_name {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The architectural state of one x86 vCPU, in no engine's terms. Engines convert to and from it; reset, dumps and (later)
-// snapshots, engine switching and comparison use nothing else. SDM vol. 3 section 10.1 gives the values after reset.
+// The architectural state of one x86 vCPU, in no engine's terms. Engines convert to and from it;
+// reset, dumps and (later) snapshots, engine switching and comparison use nothing else. SDM vol. 3
+// section 10.1 gives the values after reset.
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +24,10 @@ struct cpu_table {
     uint16_t limit;
 };
 
-/* Model-specific registers that have state of their own (FS and GS base, EFER and APIC_BASE are elsewhere). */
+/*
+ * Model-specific registers that have state of their own (FS and GS base, EFER and APIC_BASE are
+ * elsewhere).
+ */
 struct cpu_msrs {
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
@@ -31,7 +35,10 @@ struct cpu_msrs {
     uint64_t mtrr_def_type, mtrr_fix[11], mtrr_var[16]; /* var: base, mask, base, mask ... */
 };
 
-/* x87 as FNSAVE tells it: ST(0) to ST(7), status with TOP, one tag bit per physical register (1 = empty). */
+/*
+ * x87 as FNSAVE tells it: ST(0) to ST(7), status with TOP, one tag bit per physical register (1 =
+ * empty).
+ */
 struct cpu_x87 {
     struct {
         uint64_t mantissa;
@@ -59,7 +66,10 @@ struct cpu_state {
     bool interrupt_shadow, nmi_blocked, nmi_pending;
 };
 
-/* State after power-on or RESET: real mode at F000:FFF0. The bootstrap processor runs, the others wait for SIPI. */
+/*
+ * State after power-on or RESET: real mode at F000:FFF0. The bootstrap processor runs, the others
+ * wait for SIPI.
+ */
 void cpu_state_reset(struct cpu_state *cpu, bool bootstrap);
 
 /* A register dump of a few lines, as debuggers print it, into buf. */

@@ -53,6 +53,10 @@ long_files() {
     wc -l $sources | awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines"}'
 }
 
+long_lines() {
+    awk 'length > 100 {print FILENAME ":" FNR ": " length " columns"}' $(printf '%s\n' $sources | grep '^src/accel/')
+}
+
 headers_alone() {
     local compiler header
     for compiler in gcc clang; do
@@ -80,6 +84,7 @@ rule loaders-know-no-devices loader_knows_devices
 rule contracts-include-contracts-only contract_looks_down
 rule licence-line-everywhere without_licence
 rule files-under-600-lines long_files
+rule lines-under-100-columns-in-accel long_lines
 rule headers-compile-alone headers_alone
 if command -v clang >/dev/null; then
     rule no-clang-warnings clang_warnings

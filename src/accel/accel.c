@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The list of engines, and what all of them do in the same way: see include/accel.h. The order of the list is that of
-// help texts, and of preference (choose.h).
+// The list of engines, and what all of them do in the same way: see include/accel.h. The order of
+// the list is that of help texts, and of preference (choose.h).
 #include "accel.h"
 
 #include <errno.h>
@@ -35,7 +35,8 @@ const char *accel_reason(const struct accel_ops *ops, const struct err *err)
     return strncmp(err->msg, option, (size_t)n) ? err->msg : err->msg + n;
 }
 
-int accel_resolve_cpu(const struct accel *a, const struct cpu_features *can, struct cpu_features *out, struct err *err)
+int accel_resolve_cpu(const struct accel *a, const struct cpu_features *can,
+                      struct cpu_features *out, struct err *err)
 {
     const struct accel_watch *watch = a->watch;
     struct cpu_features have = *can;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The CPUID leaves of a set of features (SDM vol. 2 CPUID; APM vol. 3 appendix E). The processor is an AMD family 19h core, because stock kernels run
-// those without page-table isolation and with few errata; no processor's quirks are behind it. One package, one thread a core.
+// The CPUID leaves of a set of features (SDM vol. 2 CPUID; APM vol. 3 appendix E). The processor is
+// an AMD family 19h core, because stock kernels run those without page-table isolation and with few
+// errata; no processor's quirks are behind it. One package, one thread a core.
 // Left out: performance counters, memory protection keys, five-level paging, SVM, MONITOR.
 #include <string.h>
 
@@ -85,7 +86,8 @@ static uint32_t xsave_bytes(uint64_t components)
     return XSAVE_LEGACY_AND_HEADER + (components & CPU_XSAVE_AVX ? XSAVE_AVX_BYTES : 0);
 }
 
-static void xsave(const struct cpu_features *f, const struct cpu_place *p, uint32_t sub, uint32_t r[4])
+static void xsave(const struct cpu_features *f, const struct cpu_place *p, uint32_t sub,
+                  uint32_t r[4])
 {
     uint64_t all = cpu_xcr0(f);
     if (!cpu_has(f, CPU_1_ECX, F1_ECX_XSAVE))
@@ -205,7 +207,8 @@ static void extended(const struct cpu_features *f, const struct cpu_place *p, ui
     }
 }
 
-void cpu_leaf(const struct cpu_features *f, const struct cpu_place *place, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+void cpu_leaf(const struct cpu_features *f, const struct cpu_place *place, uint32_t leaf,
+              uint32_t subleaf, uint32_t out[4])
 {
     memset(out, 0, 4 * sizeof out[0]);
     if (leaf >> 30 == 2)

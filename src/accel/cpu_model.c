@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The table of features, the models that are made of it, and -cpu's grammar: see cpu_model.h. What is not in the table is not offered by any model;
-// host and max on kvm pass on what KVM has besides.
+// The table of features, the models that are made of it, and -cpu's grammar: see cpu_model.h. What
+// is not in the table is not offered by any model; host and max on kvm pass on what KVM has
+// besides.
 #include "cpu_model.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ const struct cpu_word_place cpu_word_places[CPU_WORDS] = {
 /* The first model that has a feature; each has those of the one before. */
 enum level { V1 = 1, V2, V3, MAX };
 
-/* Names as in /proc/cpuinfo or QEMU. SAYS: a statement that any engine can make, whatever the host. */
+/* Names as in /proc/cpuinfo or QEMU. says: a statement that any engine can make on any host. */
 static const struct feature {
     const char *name;
     enum cpu_word word;
@@ -85,12 +86,12 @@ static const struct feature {
     {"tsa-l1-no", CPU_E21_ECX, 2, MAX, false},
 };
 
-/* A feature that is nothing without another one; in an order in which going through once is enough. */
+/* A feature that is nothing without another one; in an order for going through once. */
 static const struct {
     const char *name, *needs;
 } dependencies[] = {
-    {"avx", "xsave"},  {"xsaveopt", "xsave"}, {"xsavec", "xsave"}, {"xgetbv1", "xsave"}, {"xsaves", "xsavec"},
-    {"avx2", "avx"},   {"fma", "avx"},        {"f16c", "avx"},
+    {"avx", "xsave"},     {"xsaveopt", "xsave"}, {"xsavec", "xsave"}, {"xgetbv1", "xsave"},
+    {"xsaves", "xsavec"}, {"avx2", "avx"},       {"fma", "avx"},      {"f16c", "avx"},
 };
 
 /* Registers that are there when a feature is (any of several rows). */
@@ -98,8 +99,10 @@ static const struct {
     uint32_t msr;
     const char *feature;
 } feature_msrs[] = {
-    {0x3b, "tsc-adjust"}, {0x48, "spec-ctrl"},  {0x48, "ibrs"},   {0x49, "spec-ctrl"},    {0x49, "ibpb"},
-    {0x10a, "arch-capabilities"}, {0x6e0, "tsc-deadline"}, {0xda0, "xsaves"}, {0xc0000103, "rdtscp"}, {0xc0000103, "rdpid"},
+    {0x3b, "tsc-adjust"},    {0x48, "spec-ctrl"}, {0x48, "ibrs"},
+    {0x49, "spec-ctrl"},     {0x49, "ibpb"},      {0x10a, "arch-capabilities"},
+    {0x6e0, "tsc-deadline"}, {0xda0, "xsaves"},   {0xc0000103, "rdtscp"},
+    {0xc0000103, "rdpid"},
 };
 
 struct cpu_model {
@@ -110,7 +113,8 @@ struct cpu_model {
 static const struct cpu_model models[] = {
     {"max", "all that the engine can offer here (default)", 0, false},
     {"host", "the same, and only with an engine that runs on the host's CPU", 0, true},
-    {"x86-64-v1", "the same on every engine: SSE2 and what 64-bit kernels have always had", V1, false},
+    {"x86-64-v1", "the same on every engine: SSE2 and what 64-bit kernels have always had", V1,
+     false},
     {"x86-64-v2", "the same on every engine: SSE4.2, POPCNT, CMPXCHG16B", V2, false},
     {"x86-64-v3", "the same on every engine: AVX2, BMI, FMA, MOVBE, XSAVE besides", V3, false},
 };
@@ -160,7 +164,8 @@ bool cpu_msr_offered(const struct cpu_features *f, uint32_t msr)
     for (unsigned i = 0; i < ARRAY_LEN(feature_msrs); i++) {
         if (feature_msrs[i].msr != msr)
             continue;
-        const struct feature *row = find_feature(feature_msrs[i].feature, strlen(feature_msrs[i].feature));
+        const struct feature *row =
+            find_feature(feature_msrs[i].feature, strlen(feature_msrs[i].feature));
         if (cpu_has(f, row->word, row->bit))
             return true;
         bound = true;
@@ -178,7 +183,9 @@ static int parse_model(struct cpu_choice *out, const char *word, size_t len, str
             return 0;
         }
     }
-    return err_set(err, EINVAL, "-cpu: unknown model '%.*s' (max, host, x86-64-v1, x86-64-v2 or x86-64-v3; -cpu help tells more)",
+    return err_set(err, EINVAL,
+                   "-cpu: unknown model '%.*s' (max, host, x86-64-v1, x86-64-v2 or x86-64-v3; -cpu "
+                   "help tells more)",
                    (int)len, word);
 }
 
@@ -197,14 +204,18 @@ static int parse_feature(struct cpu_choice *out, const char *word, size_t len, s
         size_t value_len = equals ? (size_t)(word + len - equals) - 1 : 0;
         on = equals && value_len == 2 && !memcmp(equals + 1, "on", 2);
         if (!on && !(equals && value_len == 3 && !memcmp(equals + 1, "off", 3)))
-            return err_set(err, EINVAL, "-cpu: '%.*s' is not +FEATURE, -FEATURE, FEATURE=on or FEATURE=off", (int)len, word);
+            return err_set(err, EINVAL,
+                           "-cpu: '%.*s' is not +FEATURE, -FEATURE, FEATURE=on or FEATURE=off",
+                           (int)len, word);
         name_len = (size_t)(equals - word);
     }
     const struct feature *f = find_feature(name, name_len);
     if (!f)
-        return err_set(err, EINVAL, "-cpu: unknown feature '%.*s' (-cpu help lists them)", (int)name_len, name);
+        return err_set(err, EINVAL, "-cpu: unknown feature '%.*s' (-cpu help lists them)",
+                       (int)name_len, name);
     uint32_t bit = 1u << f->bit;
-    struct cpu_features *set = on ? &out->plus : &out->minus, *other = on ? &out->minus : &out->plus;
+    struct cpu_features *set = on ? &out->plus : &out->minus,
+                        *other = on ? &out->minus : &out->plus;
     set->word[f->word] |= bit; /* of contradictory words the last one counts */
     other->word[f->word] &= ~bit;
     return 0;
@@ -236,7 +247,8 @@ void cpu_choice_print(const struct cpu_choice *choice, FILE *out)
 
 void cpu_print_help(FILE *out)
 {
-    fprintf(out, "-cpu takes a model, then features to add (+F or F=on) or leave out (-F or F=off):\n");
+    fprintf(out,
+            "-cpu takes a model, then features to add (+F or F=on) or leave out (-F or F=off):\n");
     for (unsigned i = 0; i < ARRAY_LEN(models); i++)
         fprintf(out, "  %-10s %s\n", models[i].name, models[i].help);
     unsigned column = 100;
@@ -268,8 +280,10 @@ bool cpu_choice_is_own(const struct cpu_choice *choice)
 static void drop_dependents(struct cpu_features *f)
 {
     for (unsigned i = 0; i < ARRAY_LEN(dependencies); i++) {
-        const struct feature *what = find_feature(dependencies[i].name, strlen(dependencies[i].name));
-        const struct feature *needs = find_feature(dependencies[i].needs, strlen(dependencies[i].needs));
+        const struct feature *what =
+            find_feature(dependencies[i].name, strlen(dependencies[i].name));
+        const struct feature *needs =
+            find_feature(dependencies[i].needs, strlen(dependencies[i].needs));
         if (!cpu_has(f, needs->word, needs->bit))
             f->word[what->word] &= ~(1u << what->bit);
     }
@@ -281,7 +295,8 @@ static void drop_dependents(struct cpu_features *f)
 }
 
 /* "avx2, fma" of what `f` has and `have` has not; false when that is nothing. */
-static bool list_missing(const struct cpu_features *f, const struct cpu_features *have, char *text, size_t room)
+static bool list_missing(const struct cpu_features *f, const struct cpu_features *have, char *text,
+                         size_t room)
 {
     size_t used = 0;
     text[0] = '\0';
@@ -297,13 +312,14 @@ static bool list_missing(const struct cpu_features *f, const struct cpu_features
     return used != 0;
 }
 
-int cpu_model_resolve(const struct cpu_choice *choice, const struct cpu_features *have, const char *engine, bool native,
-                      struct cpu_features *out, struct err *err)
+int cpu_model_resolve(const struct cpu_choice *choice, const struct cpu_features *have,
+                      const char *engine, bool native, struct cpu_features *out, struct err *err)
 {
     const struct cpu_model *model = choice && choice->model ? choice->model : &models[0];
     char missing[160];
     if (model->host && !native)
-        return err_set(err, EINVAL, "-cpu host: -accel %s does not run on the host's CPU; use -cpu max", engine);
+        return err_set(err, EINVAL,
+                       "-cpu host: -accel %s does not run on the host's CPU; use -cpu max", engine);
     if (model->level)
         up_to(out, model->level);
     else
@@ -312,7 +328,9 @@ int cpu_model_resolve(const struct cpu_choice *choice, const struct cpu_features
         out->word[w] = (out->word[w] | choice->plus.word[w]) & ~choice->minus.word[w];
     drop_dependents(out);
     if (list_missing(out, have, missing, sizeof missing))
-        return err_set(err, ENOTSUP, "-cpu %s: -accel %s cannot offer %s on this host; take another model, or leave it out with -FEATURE",
+        return err_set(err, ENOTSUP,
+                       "-cpu %s: -accel %s cannot offer %s on this host; take another model, or "
+                       "leave it out with -FEATURE",
                        model->name, engine, missing);
     return 0;
 }

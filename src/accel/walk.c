@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Page tables read from outside: no paging, 32-bit paging with PSE, PAE, four and five levels (SDM vol. 3 sections 4.3 to
-// 4.5). Present bits and large pages count; rights, reserved bits and accessed bits do not. PAE's four top entries are
-// read from memory, where a guest that changed them without loading CR3 would have others than the processor.
+// Page tables read from outside: no paging, 32-bit paging with PSE, PAE, four and five levels (SDM
+// vol. 3 sections 4.3 to 4.5). Present bits and large pages count; rights, reserved bits and
+// accessed bits do not. PAE's four top entries are read from memory, where a guest that changed
+// them without loading CR3 would have others than the processor.
 #include "src/accel/walk.h"
 
 #include "src/accel/x86/cpu.h"
@@ -52,7 +53,8 @@ bool walk_linear(const struct gmem *gm, const struct cpu_state *cpu, uint64_t va
 {
     if (cpu->efer & EFER_LMA) {
         bool la57 = cpu->cr4 & CR4_LA57;
-        return canonical(va, la57 ? 57 : 48) && walk_long(gm, cpu->cr3 & ADDRESS, la57 ? 48 : 39, va, gpa);
+        return canonical(va, la57 ? 57 : 48) &&
+               walk_long(gm, cpu->cr3 & ADDRESS, la57 ? 48 : 39, va, gpa);
     }
     if (va >> 32)
         return false;

@@ -85,7 +85,8 @@ static fast_handler *conditional_handler(const struct insn *i)
 /* NULL: it has none of its own. */
 static fast_handler *handler_of(const struct insn *i)
 {
-    if (i->opsize > 8 || i->opsize == 0 || (i->flags & INSN_MEM && (i->adsize != 8 || i->base == REG_RIP)))
+    if (i->opsize > 8 || i->opsize == 0 ||
+        (i->flags & INSN_MEM && (i->adsize != 8 || i->base == REG_RIP)))
         return NULL;
     fast_handler *h = handler_in(fast_mov_rows, fast_mov_nrows, i);
     if (!h)
@@ -110,7 +111,8 @@ static void make_block_relative(struct insn *i)
 static void fuse_compare(struct slot *compare, const struct slot *jcc)
 {
     const struct insn *i = &compare->insn;
-    if (jcc->insn.op != op_jcc || compare->run == fast_call || jcc->run != fast_direct(&jcc->insn, true))
+    if (jcc->insn.op != op_jcc || compare->run == fast_call ||
+        jcc->run != fast_direct(&jcc->insn, true))
         return;
     fast_handler *h = fast_compare_jump(i, &jcc->insn, form_of(i));
     if (h)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Handlers of the interpreter for arithmetic, logic, shifts and products: see fast.h. The arithmetic
-// itself is the core's (alu.h, shift.h).
+// Handlers of the interpreter for arithmetic, logic, shifts and products: see fast.h. The
+// arithmetic itself is the core's (alu.h, shift.h).
 #include "src/accel/interp/fast_op.h"
 #include "src/accel/x86/alu.h"
 #include "src/accel/x86/shift.h"

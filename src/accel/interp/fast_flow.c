@@ -9,7 +9,8 @@
 /* --- from block to block --- */
 
 /* Leave the block of s for `rip`, where `to` is (or may not be any more). */
-ALWAYS_INLINE void enter(struct x86_cpu *cpu, const struct slot *s, struct block *to, uint64_t rip, struct exit *exit)
+ALWAYS_INLINE void enter(struct x86_cpu *cpu, const struct slot *s, struct block *to, uint64_t rip,
+                         struct exit *exit)
 {
     struct interp_cpu *c = (struct interp_cpu *)cpu;
     uint64_t count = cpu->icount + s->insn.count;
@@ -28,7 +29,8 @@ ALWAYS_INLINE void enter(struct x86_cpu *cpu, const struct slot *s, struct block
 }
 
 /* To the loop, which finds the block and fills the exit. */
-ALWAYS_INLINE void look_up(struct x86_cpu *cpu, const struct slot *s, uint64_t rip, struct exit *exit)
+ALWAYS_INLINE void look_up(struct x86_cpu *cpu, const struct slot *s, uint64_t rip,
+                           struct exit *exit)
 {
     struct interp_cpu *c = (struct interp_cpu *)cpu;
     cpu->icount += s->insn.count;
@@ -237,7 +239,8 @@ const struct fast_cond_row fast_cond_rows[] = {
 
 #define LIST_NEAR(cc) fast_jcc_##cc,
 #define LIST_FAR(cc) fast_jcc_far_##cc,
-static fast_handler *const jcc_near[] = {EACH_CONDITION(LIST_NEAR)}, *const jcc_far[] = {EACH_CONDITION(LIST_FAR)};
+static fast_handler *const jcc_near[] = {EACH_CONDITION(LIST_NEAR)};
+static fast_handler *const jcc_far[] = {EACH_CONDITION(LIST_FAR)};
 
 fast_handler *fast_direct(const struct insn *i, bool near)
 {

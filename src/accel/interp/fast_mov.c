@@ -142,6 +142,8 @@ ALWAYS_INLINE bool leave(struct x86_cpu *cpu, const struct insn *i, unsigned siz
 FAST(leave, 8, FORM_REG)
 
 #define ROW_8(name) {op_##name, BYTES_NONE, {[FORM_REG] = {[3] = fast_##name##_8_FORM_REG}}}
+#define NOP_FORM(form)                                                                             \
+    [form] = {fast_nop_8_FORM_REG, fast_nop_8_FORM_REG, fast_nop_8_FORM_REG, fast_nop_8_FORM_REG}
 
 const struct fast_row fast_mov_rows[] = {
     ROW_SIZES(mov_mr, BYTES_REG | BYTES_RM),
@@ -159,9 +161,6 @@ const struct fast_row fast_mov_rows[] = {
     ROW_8(push_i),
     ROW_8(pop_r),
     ROW_8(leave),
-    {op_nop, BYTES_NONE,
-     {[FORM_REG] = {fast_nop_8_FORM_REG, fast_nop_8_FORM_REG, fast_nop_8_FORM_REG, fast_nop_8_FORM_REG},
-      [FORM_BASE] = {fast_nop_8_FORM_REG, fast_nop_8_FORM_REG, fast_nop_8_FORM_REG, fast_nop_8_FORM_REG},
-      [FORM_INDEX] = {fast_nop_8_FORM_REG, fast_nop_8_FORM_REG, fast_nop_8_FORM_REG, fast_nop_8_FORM_REG}}},
+    {op_nop, BYTES_NONE, {NOP_FORM(FORM_REG), NOP_FORM(FORM_BASE), NOP_FORM(FORM_INDEX)}},
 };
 const unsigned fast_mov_nrows = ARRAY_LEN(fast_mov_rows);

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
 // What handlers of single forms are made of: bodies are always-inline functions `bool NAME(cpu, i,
-// size, form)` that do the work or, having changed nothing, say false; macros instantiate them by size and
-// form, and make the tables fast_choose looks them up in. All of it is for 64-bit mode with 64-bit addresses.
+// size, form)` that do the work or, having changed nothing, say false; macros instantiate them by
+// size and form, and make the tables fast_choose looks them up in. All of it is for 64-bit mode
+// with 64-bit addresses.
 #pragma once
 
 #include "src/accel/interp/fast.h"
 #include "src/accel/x86/ops.h"
 #include "src/accel/x86/regs.h"
 
-/* Where the r/m operand is. The first two memory forms are for segments whose base is 0 in 64-bit mode. */
+/*
+ * Where the r/m operand is. The first two memory forms are for segments whose base is 0 in 64-bit
+ * mode.
+ */
 enum fast_form {
     FORM_REG,
     FORM_BASE,  /* base + disp */
@@ -34,7 +38,7 @@ struct fast_row {
 
 struct fast_cond_row {
     x86_op *op;
-    fast_handler *handler[16][4]; /* by condition, log2 of opsize; FORM_REG where there is an operand */
+    fast_handler *handler[16][4]; /* by condition, log2 of opsize; operand: FORM_REG */
 };
 
 /* Each file's table. */
@@ -42,12 +46,14 @@ extern const struct fast_row fast_alu_rows[], fast_mov_rows[], fast_flow_rows[],
 extern const unsigned fast_alu_nrows, fast_mov_nrows, fast_flow_nrows, fast_quiet_nrows;
 extern const struct fast_cond_row fast_cond_rows[3]; /* op_jcc, op_setcc, op_cmovcc */
 
-/* A comparison and the Jcc behind it in one handler, in place of that of the comparison; NULL: none. */
+/* A comparison and the Jcc behind it in one handler, for the comparison's slot; NULL: none. */
 fast_handler *fast_compare_jump(const struct insn *compare, const struct insn *jcc,
                                 enum fast_form form);
 
-/* Does nobody see the flags that an instruction before this one leaves, given whether somebody sees those
- * of this one? */
+/*
+ * Does nobody see the flags that an instruction before this one leaves, given whether somebody sees
+ * those of this one?
+ */
 bool fast_flags_dead_before(const struct insn *i, bool dead_behind);
 
 /* A direct branch on condition or without, or a call, to its own page or another one. */
@@ -68,7 +74,8 @@ ALWAYS_INLINE uint64_t fast_rip(const struct x86_cpu *cpu, const struct insn *i)
     return cpu->gpr[REG_BLOCK] + i->end;
 }
 
-ALWAYS_INLINE gva_t fast_address(const struct x86_cpu *cpu, const struct insn *i, enum fast_form form)
+ALWAYS_INLINE gva_t fast_address(const struct x86_cpu *cpu, const struct insn *i,
+                                 enum fast_form form)
 {
     uint64_t off = cpu->gpr[i->base] + (uint64_t)(int64_t)i->disp;
     if (form != FORM_BASE)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Handlers of the interpreter that set no flags, and when they may stand in: behind the instruction, in the same block, all flags are
-// set anew before anything can look at them. Looking are also faults (the handler's stack has RFLAGS) and leaving the block, so
-// between the two may only be instructions on registers.
+// Handlers of the interpreter that set no flags, and when they may stand in: behind the
+// instruction, in the same block, all flags are set anew before anything can look at them. Looking
+// are also faults (the handler's stack has RFLAGS) and leaving the block, so between the two may
+// only be instructions on registers.
 #include "src/accel/interp/fast_op.h"
 
 #define QUIET(name, destination, other, expression)                                                \

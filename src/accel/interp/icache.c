@@ -14,7 +14,10 @@
 #define PAGE 4096u
 #define CHUNK 64u /* bytes that one bit of a page's map stands for */
 
-/* The arena's limit at first, and how often an instruction must have run on average for the limit to be good enough. */
+/*
+ * The arena's limit at first, and how often an instruction must have run on average for the limit
+ * to be good enough.
+ */
 #define FIRST_LIMIT MIB(4)
 #define WORTHWHILE_RUNS 200u
 
@@ -28,14 +31,20 @@ struct code_page {
 
 /* Instructions after which nothing but rip differs. */
 static x86_op *const plain_branches[] = {
-    op_jcc, op_jmp_i, op_jmp_m, op_call_i, op_call_m, op_ret, op_ret_i, op_loop, op_loope, op_loopne, op_jcxz,
+    op_jcc,   op_jmp_i, op_jmp_m, op_call_i, op_call_m, op_ret,
+    op_ret_i, op_loop,  op_loope, op_loopne, op_jcxz,
 };
 
-int icache_init(struct icache *ic, size_t arena_size, gpa_t ram_end, fast_handler *leave, struct err *err)
+int icache_init(struct icache *ic, size_t arena_size, gpa_t ram_end, fast_handler *leave,
+                struct err *err)
 {
-    *ic = (struct icache){.arena_size = arena_size, .limit = FIRST_LIMIT, .npages = ram_end / PAGE, .leave = leave,
+    *ic = (struct icache){.arena_size = arena_size,
+                          .limit = FIRST_LIMIT,
+                          .npages = ram_end / PAGE,
+                          .leave = leave,
                           .max_insns = BLOCK_MAX_INSNS};
-    ic->arena = mmap(NULL, arena_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ic->arena = mmap(NULL, arena_size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     ic->pages = calloc(ic->npages, sizeof ic->pages[0]);
     if (ic->arena != MAP_FAILED && ic->pages)
         return 0;
@@ -55,7 +64,8 @@ void icache_fini(struct icache *ic)
 
 static unsigned hash_of(gpa_t pa, enum x86_mode mode)
 {
-    return (unsigned)((pa ^ pa >> ICACHE_HASH_BITS ^ (uint64_t)mode << 7) & ((1u << ICACHE_HASH_BITS) - 1));
+    return (unsigned)((pa ^ pa >> ICACHE_HASH_BITS ^ (uint64_t)mode << 7) &
+                      ((1u << ICACHE_HASH_BITS) - 1));
 }
 
 struct block *icache_find(const struct icache *ic, gpa_t pa, enum x86_mode mode)
@@ -93,8 +103,8 @@ static bool is_plain_branch(x86_op *op)
     return false;
 }
 
-static unsigned decode_run(struct slot *slots, unsigned max, enum x86_mode mode, const uint8_t *code, unsigned avail,
-                           unsigned *bytes)
+static unsigned decode_run(struct slot *slots, unsigned max, enum x86_mode mode,
+                           const uint8_t *code, unsigned avail, unsigned *bytes)
 {
     unsigned n = 0, at = 0;
     while (n < max && at < avail) {
@@ -150,7 +160,8 @@ static void make_room(struct icache *ic, uint64_t count)
 struct block *icache_make(struct icache *ic, gpa_t pa, enum x86_mode mode, const uint8_t *code,
                           unsigned avail, uint64_t count, bool *new_page)
 {
-    size_t worst = sizeof(struct block) + (BLOCK_MAX_INSNS + 1) * (sizeof(struct slot) + sizeof(struct exit)) +
+    size_t worst = sizeof(struct block) +
+                   (BLOCK_MAX_INSNS + 1) * (sizeof(struct slot) + sizeof(struct exit)) +
                    sizeof(struct code_page) + 64;
     if (ic->used + worst > ic->limit)
         make_room(ic, count);

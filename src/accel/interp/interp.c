@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The interpreter engine: making it, its turn-taking between vCPUs, interrupts, sleep. Emulation by fetch, decode, execute; the loop itself
-// is interp_loop.c, the operations are src/accel/x86's. Works on any host.
+// The interpreter engine: making it, its turn-taking between vCPUs, interrupts, sleep. Emulation by
+// fetch, decode, execute; the loop itself is interp_loop.c, the operations are src/accel/x86's.
+// Works on any host.
 #include "src/accel/interp/interp.h"
 
 #include <errno.h>
@@ -50,7 +51,8 @@ static int interp_vm_init(struct accel *a, struct err *err)
         clock_attach_counter(a->clock, interp_count, interp_rearmed, in);
     in->cpus = calloc(in->ncpus, sizeof in->cpus[0]);
     const struct ram_slot *top = &a->gmem->slots[a->gmem->nslots - 1];
-    int rc = in->cpus ? icache_init(&in->icache, ARENA_BYTES, top->base + top->size, interp_leave_block, err)
+    gpa_t ram_end = top->base + top->size;
+    int rc = in->cpus ? icache_init(&in->icache, ARENA_BYTES, ram_end, interp_leave_block, err)
                       : err_set(err, ENOMEM, "-accel interp: out of memory");
     if (a->watch)
         in->icache.max_insns = 1;
@@ -253,7 +255,8 @@ static void interp_run(struct vcpu *v, struct vm_exit *out)
             return;
         }
         /* A CPU with something to answer goes on; else the next one. */
-        if (!interp_can_run(c) || interp_debug_stays(c) || !atomic_load(&c->cpu.attention) || in->ncpus > 1)
+        if (!interp_can_run(c) || interp_debug_stays(c) || !atomic_load(&c->cpu.attention) ||
+            in->ncpus > 1)
             in->turn = (in->turn + 1) % in->ncpus;
         if (idle > in->ncpus) {
             interp_sleep(in);
@@ -287,7 +290,10 @@ static int interp_set_state(struct vcpu *v, const struct cpu_state *in, struct e
 {
     struct interp_cpu *c = v->priv;
     int rc = x86_put_state(&c->cpu, in);
-    return rc ? err_set(err, -rc, "-accel interp: vCPU %u: this is not a state a CPU can be in", v->id) : 0;
+    if (rc)
+        return err_set(err, -rc, "-accel interp: vCPU %u: this is not a state a CPU can be in",
+                       v->id);
+    return 0;
 }
 
 static uint64_t interp_rip(struct vcpu *v)
@@ -317,7 +323,8 @@ static unsigned interp_counters(struct vcpu *v, struct accel_counter *out, unsig
 const struct accel_ops interp_accel = {
     .name = "interp",
     .help = "emulation by fetch, decode, execute: on any host",
-    .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP | ACCEL_CAP_LEAD | ACCEL_CAP_FOLLOW | ACCEL_CAP_COUNTS,
+    .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP | ACCEL_CAP_LEAD | ACCEL_CAP_FOLLOW |
+            ACCEL_CAP_COUNTS,
     .vm_init = interp_vm_init,
     .vm_fini = interp_vm_fini,
     .reset = interp_reset,

@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: MIT
 //
-// The interpreter under counted time (-icount): guest time is a function of the instructions executed, and the run a function of the guest alone.
+// The interpreter under counted time (-icount): guest time is a function of the instructions
+// executed, and the run a function of the guest alone.
 //
-// - Instructions of all CPUs count together: they run in turn. One counts when it has retired; what asks for the time in the middle of a
-//   block sees those before itself.
-// - A turn ends after a fixed number of instructions, at PAUSE and at HLT. Within a turn the CPU runs in slices. A slice ends exactly where the
-//   earliest timer is due; then this thread fires timers and delivers posted events, as the event loop does under host time.
-// - What a device access changes at once (an interrupt, a nearer timer, an event) is seen after that very instruction, wherever in a block it
-//   stands: the next slot's handler is replaced by the one that leaves the block. So the run does not depend on how blocks were cut.
-// - When no CPU can run, time jumps to the earliest timer; without one the thread sleeps until the outside world brings something.
-// - Other threads set no attention bits: those would end a repeated string instruction early. They store what they want and are seen when the
-//   slice ends.
+// - Instructions of all CPUs count together: they run in turn. One counts when it has retired; what
+//   asks for the time in the middle of a block sees those before itself.
+// - A turn ends after a fixed number of instructions, at PAUSE and at HLT. Within a turn the CPU
+//   runs in slices. A slice ends exactly where the earliest timer is due; then this thread fires
+//   timers and delivers posted events, as the event loop does under host time.
+// - What a device access changes at once (an interrupt, a nearer timer, an event) is seen after
+//   that very instruction, wherever in a block it stands: the next slot's handler is replaced by
+//   the one that leaves the block. So the run does not depend on how blocks were cut.
+// - When no CPU can run, time jumps to the earliest timer; without one the thread sleeps until the
+//   outside world brings something.
+// - Other threads set no attention bits: those would end a repeated string instruction early. They
+//   store what they want and are seen when the slice ends.
 #include "src/accel/interp/interp_priv.h"
 
 #include "src/accel/x86/vec.h"
 
-/* Guest time of a turn, and its length at least: with large units a turn would take too long for the others. */
+/*
+ * Guest time of a turn, and its length at least: with large units a turn would take too long for
+ * the others.
+ */
 #define TURN_NS 200000u
 #define TURN_MIN 2000u
 
@@ -55,7 +62,8 @@ void interp_leave_block_soon(struct interp_cpu *c)
     c->chain_end = 0;
     if (!c->running || c->replaced)
         return;
-    c->replaced = &c->running->slots[c->at - c->running->slots + 1]; /* there is one behind the last, too */
+    /* there is one behind the last, too */
+    c->replaced = &c->running->slots[c->at - c->running->slots + 1];
     c->replaced_run = c->replaced->run;
     c->replaced->run = interp_leave_block;
 }
@@ -132,7 +140,10 @@ static void begin_turn(struct interp *in)
     struct interp_cpu *c = in->cpus[in->turn];
     uint64_t length = TURN_NS >> in->a->clock->shift;
     length = length > TURN_MIN ? length : TURN_MIN;
-    /* Up to a 32nd more, not always as many, so that two CPUs cannot wait for each other's flags in step for ever. */
+    /*
+     * Up to a 32nd more, not always as many, so that two CPUs cannot wait for each other's flags in
+     * step for ever.
+     */
     uint64_t more = (c->cpu.icount * 0x9e3779b97f4a7c15ull >> 32) * (length / 32) >> 32;
     make_current(in, c);
     in->turn_end = c->cpu.icount + length + more;
@@ -145,7 +156,10 @@ static void next_turn(struct interp *in)
     begin_turn(in);
 }
 
-/* Events that were posted and timers that are due. True when there were: any CPU may have something to do. */
+/*
+ * Events that were posted and timers that are due. True when there were: any CPU may have something
+ * to do.
+ */
 static bool serve(struct interp *in)
 {
     struct accel *a = in->a;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The interpreter with a debugger's plan: block by block instead of block after block. A block that holds a breakpoint anywhere but at its
-// beginning is not entered but stepped through, so breakpoints need nothing in guest memory, and hold whatever is mapped there. Watched
-// pages stay out of the fast table of translations; the access itself tells, and the block is left behind it. Without a plan none of this runs.
+// The interpreter with a debugger's plan: block by block instead of block after block. A block that
+// holds a breakpoint anywhere but at its beginning is not entered but stepped through, so
+// breakpoints need nothing in guest memory, and hold whatever is mapped there. Watched pages stay
+// out of the fast table of translations; the access itself tells, and the block is left behind it.
+// Without a plan none of this runs.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -33,7 +35,8 @@ static const struct debug_point *break_within(const struct interp_cpu *c, gva_t 
 
 static bool fits(const struct interp_cpu *c, const struct block *b)
 {
-    return b->n <= c->slice_end - c->cpu.icount && !break_within(c, interp_next_address(&c->cpu), b->bytes);
+    return b->n <= c->slice_end - c->cpu.icount &&
+           !break_within(c, interp_next_address(&c->cpu), b->bytes);
 }
 
 static void on_hit(struct x86_cpu *cpu, unsigned which)

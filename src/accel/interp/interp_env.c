@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What surrounds the interpreter's CPUs: ports and memory-mapped devices through the machine's exit handlers, the local APIC, time, and the
-// news of written code.
+// What surrounds the interpreter's CPUs: ports and memory-mapped devices through the machine's exit
+// handlers, the local APIC, time, and the news of written code.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,8 @@ static void answer(struct interp *in, struct vm_exit *exit)
 static uint64_t io_read(void *opaque, uint16_t port, unsigned size)
 {
     uint64_t val = 0;
-    struct vm_exit exit = {.kind = EXIT_PIO, .pio = {.port = port, .size = (uint8_t)size, .count = 1, .data = &val}};
+    struct vm_exit exit = {.kind = EXIT_PIO,
+                           .pio = {.port = port, .size = (uint8_t)size, .count = 1, .data = &val}};
     answer(opaque, &exit);
     return val;
 }
@@ -58,7 +59,8 @@ static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned size)
         pthread_mutex_unlock(in->a->lock);
         return val;
     }
-    struct vm_exit exit = {.kind = EXIT_MMIO, .mmio = {.addr = gpa, .size = (uint8_t)size, .data = &val}};
+    struct vm_exit exit = {.kind = EXIT_MMIO,
+                           .mmio = {.addr = gpa, .size = (uint8_t)size, .data = &val}};
     answer(in, &exit);
     return val;
 }
@@ -178,7 +180,10 @@ static void pause_cpu(void *opaque, unsigned cpu)
         interp_notice(in->cpus[cpu]);
 }
 
-/* A device wrote to RAM, on whatever thread holds the device lock. Decoded code of those bytes is dropped by the engine's own thread. */
+/*
+ * A device wrote to RAM, on whatever thread holds the device lock. Decoded code of those bytes is
+ * dropped by the engine's own thread.
+ */
 static void dma_wrote(void *opaque, gpa_t pa, uint64_t len)
 {
     struct interp *in = opaque;
@@ -215,7 +220,10 @@ void interp_wake(struct interp_cpu *c, unsigned attention)
 
 /* --- what local APICs tell --- */
 
-/* While the controllers are made, the CPUs are not there yet; they look at their APIC when they begin. */
+/*
+ * While the controllers are made, the CPUs are not there yet; they look at their APIC when they
+ * begin.
+ */
 static void tell_cpu(void *opaque, unsigned cpu, unsigned attention)
 {
     struct interp *in = opaque;

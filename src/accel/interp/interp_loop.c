@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The fetch-decode-execute loop, with the decoding done once: find the block for rip, run its instructions, look up the next. What can change
-// between two instructions of a block is nothing the loop must look at; after a block it looks at `attention`, and after a block
-// that did not end in a plain branch also at shadows, stepping and HLT.
+// The fetch-decode-execute loop, with the decoding done once: find the block for rip, run its
+// instructions, look up the next. What can change between two instructions of a block is nothing
+// the loop must look at; after a block it looks at `attention`, and after a block that did not end
+// in a plain branch also at shadows, stepping and HLT.
 //
-// Faults leave an operation by longjmp to the landing in interp_run_cpu; rip is right then (fast.h).
+// Faults leave an operation by longjmp to the landing in interp_run_cpu; rip is right then
+// (fast.h).
 #include "src/accel/interp/interp_priv.h"
 
 #include <string.h>
@@ -13,12 +15,16 @@
 #include "src/accel/x86/mmu.h"
 #include "src/accel/x86/vec.h"
 
-/* Instructions a CPU runs before the next one gets its turn; up to 4095 more, not always as many, so that two CPUs cannot wait for each
- * other's flags in step for ever. */
+/*
+ * Instructions a CPU runs before the next one gets its turn; up to 4095 more, not always as many,
+ * so that two CPUs cannot wait for each other's flags in step for ever.
+ */
 #define SLICE 200000
 
-/* Blocks lead to each other for so many instructions; then they return to the loop. A bound on the depth of the stack where a compiler makes
- * no jumps of calls in tail position. */
+/*
+ * Blocks lead to each other for so many instructions; then they return to the loop. A bound on the
+ * depth of the stack where a compiler makes no jumps of calls in tail position.
+ */
 #define CHAIN_MOST 2048
 
 /* In the middle of a dead block, or at its beginning. */
@@ -53,12 +59,14 @@ void interp_forget_targets(struct interp *in)
         memset(in->cpus[i]->targets, 0, sizeof in->cpus[i]->targets);
 }
 
-static struct block *decode_block(struct interp_cpu *c, gpa_t pa, const uint8_t *code, unsigned avail)
+static struct block *decode_block(struct interp_cpu *c, gpa_t pa, const uint8_t *code,
+                                  unsigned avail)
 {
     struct interp *in = c->in;
     bool new_page = false;
     uint64_t flushes = in->icache.flushes;
-    struct block *b = icache_make(&in->icache, pa, c->cpu.mode, code, avail, c->cpu.icount, &new_page);
+    struct block *b =
+        icache_make(&in->icache, pa, c->cpu.mode, code, avail, c->cpu.icount, &new_page);
     if (in->icache.flushes != flushes)
         interp_forget_targets(in);
     if (b && new_page)
@@ -95,12 +103,16 @@ static inline struct block *next_block(struct interp_cpu *c)
 {
     gva_t va = interp_next_address(&c->cpu);
     const struct exit *t = interp_target_at(c, va);
-    if (t->va == va && t->key == c->key && t->to->need != BLOCK_DEAD && within_limit(&c->cpu, c->cpu.next_rip, t->to))
+    if (t->va == va && t->key == c->key && t->to->need != BLOCK_DEAD &&
+        within_limit(&c->cpu, c->cpu.next_rip, t->to))
         return t->to;
     return find_block(c, va);
 }
 
-/* A branch within a page must stay within the physical page too: this mapping may be another than the one that its block was found by. */
+/*
+ * A branch within a page must stay within the physical page too: this mapping may be another than
+ * the one that its block was found by.
+ */
 static bool may_link(const struct interp_cpu *c, const struct block *from, const struct block *to)
 {
     bool near = !((c->cpu.next_rip ^ c->cpu.gpr[REG_BLOCK]) >> 12);
@@ -117,7 +129,8 @@ static struct block *following_block(struct interp_cpu *c)
     uint64_t flushes = c->in->icache.flushes;
     c->exit = NULL;
     struct block *to = next_block(c);
-    if (to && c->in->icache.flushes == flushes && may_link(c, from, to)) /* else the exit is gone, or no exit for this */
+    /* else the exit is gone, or no exit for this */
+    if (to && c->in->icache.flushes == flushes && may_link(c, from, to))
         *exit = (struct exit){to, c->cpu.next_rip, c->key};
     return to;
 }
@@ -143,8 +156,8 @@ static void count_before_fault(struct interp_cpu *c)
 /* RF alone matters to nothing but breakpoints. */
 static bool needs_step(const struct x86_cpu *cpu)
 {
-    return x86_wants_steps(cpu) &&
-           (cpu->rflags & FL_TF || cpu->dr[7] & DR7_ENABLES || cpu->pending_db || cpu->debug_shadow);
+    return x86_wants_steps(cpu) && (cpu->rflags & FL_TF || cpu->dr[7] & DR7_ENABLES ||
+                                    cpu->pending_db || cpu->debug_shadow);
 }
 
 /* After a block that may have changed anything. True: leave the loop. */
@@ -169,7 +182,10 @@ static bool settle(struct interp_cpu *c)
     return true;
 }
 
-/* The one instruction that a shadow or RF is for now runs: as interrupts come only between blocks, nothing comes before it. */
+/*
+ * The one instruction that a shadow or RF is for now runs: as interrupts come only between blocks,
+ * nothing comes before it.
+ */
 static inline void begin_instruction(struct x86_cpu *cpu)
 {
     cpu->interrupt_shadow = false;
@@ -210,7 +226,10 @@ void interp_run_cpu(struct interp_cpu *c)
     }
 }
 
-/* Where an interrupt or a comparison may come behind each instruction, a shadow or RF ends there too. */
+/*
+ * Where an interrupt or a comparison may come behind each instruction, a shadow or RF ends there
+ * too.
+ */
 static bool needs_exact_step(const struct x86_cpu *cpu)
 {
     return cpu->interrupt_shadow || x86_wants_steps(cpu);
@@ -229,7 +248,8 @@ static inline void put_back_replaced(struct interp_cpu *c)
 
 /* --- block by block --- */
 
-bool interp_run_block_if(struct interp_cpu *c, bool (*fits)(const struct interp_cpu *c, const struct block *b))
+bool interp_run_block_if(struct interp_cpu *c,
+                         bool (*fits)(const struct interp_cpu *c, const struct block *b))
 {
     struct x86_cpu *cpu = &c->cpu;
     uint64_t before = cpu->icount;
@@ -267,7 +287,10 @@ static inline bool slice_goes_on(const struct interp_cpu *c)
            !cpu->shutdown;
 }
 
-/* What does not fit into the slice as a whole block is stepped: an instruction is an instruction, either way. */
+/*
+ * What does not fit into the slice as a whole block is stepped: an instruction is an instruction,
+ * either way.
+ */
 static void run_within_slice(struct interp_cpu *c)
 {
     struct block *b = needs_exact_step(&c->cpu) ? NULL : following_block(c);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the interpreter's files share. All vCPUs run in turn on one host thread: the one that calls run(). Other threads only set attention
-// bits, ring the doorbell of the sleeping engine, and queue pages that a device wrote.
+// What the interpreter's files share. All vCPUs run in turn on one host thread: the one that calls
+// run(). Other threads only set attention bits, ring the doorbell of the sleeping engine, and queue
+// pages that a device wrote.
 #pragma once
 
 #include <pthread.h>
@@ -16,7 +17,15 @@
 #include "src/accel/x86/env.h"
 
 /* Bits of cpu->attention. */
-enum { ATT_IRQ = 1, ATT_KICK = 2, ATT_DMA = 4, ATT_NMI = 8, ATT_INIT = 16, ATT_SIPI = 32, ATT_YIELD = 64 };
+enum {
+    ATT_IRQ = 1,
+    ATT_KICK = 2,
+    ATT_DMA = 4,
+    ATT_NMI = 8,
+    ATT_INIT = 16,
+    ATT_SIPI = 32,
+    ATT_YIELD = 64
+};
 
 #define TARGET_CACHE_BITS 12
 #define FETCHED_BITS 12
@@ -36,10 +45,14 @@ struct interp_cpu {
     fast_handler *replaced_run;
     const struct debug_point *debug_hit; /* of the instruction that runs or ran (interp_debug.c) */
     atomic_uint sipi_vector;
-    uint64_t chain_end;         /* of icount: no block may be entered from another one that would lead beyond */
-    struct exit *exit;          /* the block was left here for next_rip, and `to` is not what it ought to be */
-    uint64_t key;               /* of exits now; only what ends a block otherwise than plainly changes it; never 0 */
-    struct exit targets[1u << TARGET_CACHE_BITS]; /* of returns and indirect branches; their blocks are in the cache */
+    /* of icount: no block may be entered from another one that would lead beyond */
+    uint64_t chain_end;
+    /* the block was left here for next_rip, and `to` is not what it ought to be */
+    struct exit *exit;
+    /* of exits now; only what ends a block otherwise than plainly changes it; never 0 */
+    uint64_t key;
+    /* of returns and indirect branches; their blocks are in the cache */
+    struct exit targets[1u << TARGET_CACHE_BITS];
 };
 
 /* Linear address of the instruction that comes next. */
@@ -48,7 +61,9 @@ static inline gva_t interp_next_address(const struct x86_cpu *cpu)
     return (cpu->next_rip + cpu->seg_base[SEG_CS]) & cpu->address_mask;
 }
 
-/* Something that the CPU can take before its next instruction. What waits only for IF is nothing. */
+/*
+ * Something that the CPU can take before its next instruction. What waits only for IF is nothing.
+ */
 static inline bool interp_is_asked(const struct x86_cpu *cpu)
 {
     unsigned a = atomic_load_explicit(&cpu->attention, memory_order_relaxed);
@@ -75,7 +90,8 @@ struct interp {
     struct interp_cpu *current;
     struct icache icache;
     uint64_t mapping_generation; /* in the keys of exits */
-    uint64_t fetched[(1u << FETCHED_BITS) / 64]; /* a hashed set that says "maybe": pages that exits of this generation lead to */
+    /* a hashed set that says "maybe": pages that exits of this generation lead to */
+    uint64_t fetched[(1u << FETCHED_BITS) / 64];
     struct intc *intc;
     struct interp_debug *debug;  /* NULL: no debugger ever came */
 
@@ -129,7 +145,9 @@ void interp_leave_block_soon(struct interp_cpu *c);
 uint64_t interp_count(void *opaque);
 void interp_rearmed(void *opaque, uint64_t deadline_ns);
 
-/* interp_debug.c: with a debugger's plan in a->debug. True: something to tell it is in in->debug. */
+/*
+ * interp_debug.c: with a debugger's plan in a->debug. True: something to tell it is in in->debug.
+ */
 struct interp_debug;
 int interp_set_debug(struct accel *a, const struct debug_plan *plan, struct err *err);
 bool interp_debug_run(struct interp_cpu *c); /* up to slice_end */
@@ -151,7 +169,8 @@ void interp_run_slice(struct interp_cpu *c);
 /* One block, or its fault's delivery: false. */
 bool interp_run_block(struct interp_cpu *c);
 /* The same, but of a block that does not fit its first instruction alone. */
-bool interp_run_block_if(struct interp_cpu *c, bool (*fits)(const struct interp_cpu *c, const struct block *b));
+bool interp_run_block_if(struct interp_cpu *c,
+                         bool (*fits)(const struct interp_cpu *c, const struct block *b));
 /* After the cache of decoded blocks was emptied. */
 void interp_forget_targets(struct interp *in);
 /* The handler of a dead block's instructions. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The interpreter one instruction at a time, for the lockstep runner: as the leader, with interrupts, devices and prepared blocks (of one
-// instruction each, a->watch says so); as the follower, by general operations alone.
+// The interpreter one instruction at a time, for the lockstep runner: as the leader, with
+// interrupts, devices and prepared blocks (of one instruction each, a->watch says so); as the
+// follower, by general operations alone.
 #include "src/accel/interp/interp_priv.h"
 
 #include "src/accel/x86/vec.h"
@@ -16,7 +17,8 @@ static bool took_event(struct interp_cpu *c)
     uint64_t rip = cpu->next_rip, sp = cpu->gpr[RSP];
     bool waits = cpu->wait_for_sipi, halted = cpu->halted;
     interp_look_at_requests(c);
-    return cpu->next_rip != rip || cpu->gpr[RSP] != sp || cpu->wait_for_sipi != waits || cpu->halted != halted;
+    return cpu->next_rip != rip || cpu->gpr[RSP] != sp || cpu->wait_for_sipi != waits ||
+           cpu->halted != halted;
 }
 
 static bool run_plain(struct interp_cpu *c)

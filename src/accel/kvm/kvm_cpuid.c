@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What CPU the guest sees: a model of cpu_model.h, or (-cpu max and host, the default) the host's features that KVM supports, changed by the policy
-// tables below; and each vCPU's own place in a flat topology (one package, `smp` cores, one thread each). KVM API sections 4.20 (KVM_SET_CPUID2), 4.46 (KVM_GET_SUPPORTED_CPUID);
-// SDM vol. 2 CPUID; APM vol. 3 appendix E; Documentation/virt/kvm/x86/cpuid.rst for leaf 0x4000_0001.
+// What CPU the guest sees: a model of cpu_model.h, or (-cpu max and host, the default) the host's
+// features that KVM supports, changed by the policy tables below; and each vCPU's own place in a
+// flat topology (one package, `smp` cores, one thread each). KVM API sections 4.20
+// (KVM_SET_CPUID2), 4.46 (KVM_GET_SUPPORTED_CPUID); SDM vol. 2 CPUID; APM vol. 3 appendix E;
+// Documentation/virt/kvm/x86/cpuid.rst for leaf 0x4000_0001.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,10 @@ static const struct {
      "no nested SVM; no AMD performance counters, core or L2"},
 };
 
-/* Model-specific registers that differ from KVM's power-on value, because firmware would have set them. */
+/*
+ * Model-specific registers that differ from KVM's power-on value, because firmware would have set
+ * them.
+ */
 static const struct {
     uint32_t index;
     uint64_t value;
@@ -87,8 +92,10 @@ static void drop_leaf(struct kvm_cpuid2 *c, uint32_t leaf)
 static void add_topology_leaf(struct kvm_cpuid2 *c, unsigned cpus)
 {
     struct kvm_cpuid_entry2 levels[] = {
-        {.function = 0xb, .index = 0, .ebx = 1, .ecx = 1u << 8},                         /* threads of a core */
-        {.function = 0xb, .index = 1, .eax = cpu_id_bits(cpus), .ebx = cpus, .ecx = 2u << 8 | 1}, /* cores */
+        /* threads of a core */
+        {.function = 0xb, .index = 0, .ebx = 1, .ecx = 1u << 8},
+        /* cores */
+        {.function = 0xb, .index = 1, .eax = cpu_id_bits(cpus), .ebx = cpus, .ecx = 2u << 8 | 1},
         {.function = 0xb, .index = 2, .ecx = 2},
     };
     for (unsigned i = 0; i < ARRAY_LEN(levels) && c->nent < MAX_LEAVES; i++) {
@@ -116,7 +123,8 @@ static void set_package(struct kvm_cpuid2 *c, unsigned cpus)
             break;
         case 4: /* Intel caches: levels 1 and 2 of one core, level 3 of all */
             if (e->eax & 0x1f)
-                e->eax = (e->eax & 0x3fff) | (cpus - 1) << 26 | ((e->eax >> 5 & 7) >= 3 ? cpus - 1 : 0) << 14;
+                e->eax = (e->eax & 0x3fff) | (cpus - 1) << 26 |
+                         ((e->eax >> 5 & 7) >= 3 ? cpus - 1 : 0) << 14;
             break;
         case 0x8000001d: /* AMD caches, the same */
             if (e->eax & 0x1f)
@@ -134,7 +142,8 @@ static void set_package(struct kvm_cpuid2 *c, unsigned cpus)
 static void read_features(struct kvm_cpuid2 *c, struct cpu_features *out)
 {
     for (unsigned w = 0; w < CPU_WORDS; w++) {
-        struct kvm_cpuid_entry2 *e = find_leaf(c, cpu_word_places[w].leaf, cpu_word_places[w].subleaf);
+        struct kvm_cpuid_entry2 *e =
+            find_leaf(c, cpu_word_places[w].leaf, cpu_word_places[w].subleaf);
         out->word[w] = e ? *reg_of(e, cpu_word_places[w].reg) : 0;
     }
 }
@@ -143,7 +152,8 @@ static void read_features(struct kvm_cpuid2 *c, struct cpu_features *out)
 static void write_features(struct kvm_cpuid2 *c, const struct cpu_features *f)
 {
     for (unsigned w = 0; w < CPU_WORDS; w++) {
-        struct kvm_cpuid_entry2 *e = find_leaf(c, cpu_word_places[w].leaf, cpu_word_places[w].subleaf);
+        struct kvm_cpuid_entry2 *e =
+            find_leaf(c, cpu_word_places[w].leaf, cpu_word_places[w].subleaf);
         if (e)
             *reg_of(e, cpu_word_places[w].reg) = f->word[w];
     }
@@ -159,9 +169,11 @@ static void make_model(struct kvm_cpuid2 *c, const struct cpu_features *f, unsig
 {
     const struct kvm_cpuid_entry2 *sizes = find_leaf(c, 0x80000008, 0);
     unsigned host_bits = sizes ? sizes->eax & 0xff : 36;
-    const struct cpu_place place = {.cpus = cpus,
-                                    .phys_bits = host_bits < CPU_PHYS_BITS ? host_bits : CPU_PHYS_BITS,
-                                    .xcr0 = 1};
+    const struct cpu_place place = {
+        .cpus = cpus,
+        .phys_bits = host_bits < CPU_PHYS_BITS ? host_bits : CPU_PHYS_BITS,
+        .xcr0 = 1,
+    };
     unsigned kept = 0;
     for (unsigned i = 0; i < c->nent; i++) {
         if (c->entries[i].function >> 28 == 4)
@@ -249,7 +261,8 @@ static void set_boot_msrs(int fd)
         int n = kvm_ioctl(fd, KVM_SET_MSRS, &msr);
         done += n > 0 ? (unsigned)n : 0;
         if (n < (int)left) {
-            log_msg(LOG_ACCEL, "kvm: MSR %#x not set (%s)", boot_msrs[done].index, boot_msrs[done].why);
+            log_msg(LOG_ACCEL, "kvm: MSR %#x not set (%s)", boot_msrs[done].index,
+                    boot_msrs[done].why);
             done++;
         }
     }

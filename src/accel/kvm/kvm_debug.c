@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// KVM with a debugger's plan (KVM API section 4.87, KVM_SET_GUEST_DEBUG). Breakpoints are INT3 in guest memory, there only while the plan is set,
-// that is while vCPUs may run; what has no place in memory now takes one of the four breakpoint registers, as do hard breakpoints and
-// watched data. INT3s and debug traps of the guest's own are given back to it. Its own breakpoint registers rest meanwhile.
+// KVM with a debugger's plan (KVM API section 4.87, KVM_SET_GUEST_DEBUG). Breakpoints are INT3 in
+// guest memory, there only while the plan is set, that is while vCPUs may run; what has no place in
+// memory now takes one of the four breakpoint registers, as do hard breakpoints and watched data.
+// INT3s and debug traps of the guest's own are given back to it. Its own breakpoint registers rest
+// meanwhile.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,9 +42,11 @@ static bool put_patch(struct accel *a, const struct debug_point *point)
 
 /* --- breakpoint registers --- */
 
-static bool put_register(struct kvm_debug *d, const struct debug_point *point, uint64_t at, unsigned size)
+static bool put_register(struct kvm_debug *d, const struct debug_point *point, uint64_t at,
+                         unsigned size)
 {
-    static const uint8_t rw[] = {[DEBUG_WRITE] = 1, [DEBUG_READ] = 3, [DEBUG_ACCESS] = 3, [DEBUG_BREAK] = 0};
+    static const uint8_t rw[] = {
+        [DEBUG_WRITE] = 1, [DEBUG_READ] = 3, [DEBUG_ACCESS] = 3, [DEBUG_BREAK] = 0};
     static const uint8_t len[] = {[1] = 0, [2] = 1, [4] = 3, [8] = 2};
     unsigned n = d->nregs;
     if (n == 4)
@@ -117,7 +121,8 @@ int kvm_set_debug(struct accel *a, const struct debug_plan *plan, struct err *er
 {
     struct kvm_vm *kvm = a->priv;
     take_patches(kvm);
-    kvm->debug = (struct kvm_debug){.arch.debugreg[7] = DR7_ALWAYS, .block_irq = find_block_irq(kvm)};
+    kvm->debug =
+        (struct kvm_debug){.arch.debugreg[7] = DR7_ALWAYS, .block_irq = find_block_irq(kvm)};
     a->debug = plan;
     int rc = 0;
     for (unsigned n = 0; plan && n < plan->npoints && !rc; n++) {
@@ -172,7 +177,10 @@ static bool is_patched(const struct kvm_debug *d, const uint8_t *at)
     return false;
 }
 
-/* KVM without hardware behind it does not emulate INT3 in kernel mode, but stops there: as good, if the INT3 is ours. */
+/*
+ * KVM without hardware behind it does not emulate INT3 in kernel mode, but stops there: as good, if
+ * the INT3 is ours.
+ */
 void kvm_debug_failure(struct vcpu *v, struct vm_exit *out)
 {
     const struct kvm_vm *kvm = v->accel->priv;
@@ -194,7 +202,8 @@ void kvm_debug_exit(struct vcpu *v, struct vm_exit *out)
     const struct kvm_vcpu *kv = v->priv;
     const struct kvm_debug_exit_arch *arch = &kv->run->debug.arch;
     bool bp = arch->exception == TRAP_BP, stepping = v->debug_run == DEBUG_STEP;
-    const struct debug_point *hit = bp ? point_at(v->accel, arch->pc) : register_hit(&kvm->debug, arch->dr6);
+    const struct debug_point *hit =
+        bp ? point_at(v->accel, arch->pc) : register_hit(&kvm->debug, arch->dr6);
     if (!hit && (bp || !stepping || !(arch->dr6 & DR6_STEP))) {
         give_back(v, arch->exception, out);
         return;

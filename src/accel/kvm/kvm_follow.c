@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// State of a KVM vCPU that follows in lockstep, read and set after every instruction: only what can have changed since the last time.
-// A follower executes no WRMSR, XSETBV or MOV to debug registers and takes no interrupts, so those registers are as they were set.
-// General and system registers come with each exit in the run page where the kernel offers that (KVM API section 6.74, KVM_CAP_SYNC_REGS).
+// State of a KVM vCPU that follows in lockstep, read and set after every instruction: only what can
+// have changed since the last time. A follower executes no WRMSR, XSETBV or MOV to debug registers
+// and takes no interrupts, so those registers are as they were set. General and system registers
+// come with each exit in the run page where the kernel offers that (KVM API section 6.74,
+// KVM_CAP_SYNC_REGS).
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,8 +62,9 @@ int kvm_follow_get(struct vcpu *v, struct cpu_state *out, struct err *err)
 
 static bool system_differs(const struct cpu_state *in, const struct cpu_state *is)
 {
-    return DIFFERS(seg) || DIFFERS(gdt) || DIFFERS(idt) || in->cr0 != is->cr0 || in->cr2 != is->cr2 || in->cr3 != is->cr3 ||
-           in->cr4 != is->cr4 || in->cr8 != is->cr8 || in->efer != is->efer || in->apic_base != is->apic_base;
+    return DIFFERS(seg) || DIFFERS(gdt) || DIFFERS(idt) || in->cr0 != is->cr0 ||
+           in->cr2 != is->cr2 || in->cr3 != is->cr3 || in->cr4 != is->cr4 || in->cr8 != is->cr8 ||
+           in->efer != is->efer || in->apic_base != is->apic_base;
 }
 
 static bool general_differ(const struct cpu_state *in, const struct cpu_state *is)

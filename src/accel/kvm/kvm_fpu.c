@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// x87, SSE and AVX state of a KVM vCPU: KVM_GET_XSAVE, KVM_SET_XSAVE, KVM_GET_XCRS, KVM_SET_XCRS (KVM API sections 4.42 to 4.45). The area is
-// that of XSAVE in its standard form (SDM vol. 1 section 13.4), on hosts without XSAVE that of FXSAVE. A component whose bit in XSTATE_BV is
-// clear is in its initial state, whatever the bytes say. What cpu_state has no place for (AVX-512 and later) stays as it is; the
-// 64-bit form has no selectors of the last x87 instruction, so those read as 0.
+// x87, SSE and AVX state of a KVM vCPU: KVM_GET_XSAVE, KVM_SET_XSAVE, KVM_GET_XCRS, KVM_SET_XCRS
+// (KVM API sections 4.42 to 4.45). The area is that of XSAVE in its standard form (SDM vol. 1
+// section 13.4), on hosts without XSAVE that of FXSAVE. A component whose bit in XSTATE_BV is clear
+// is in its initial state, whatever the bytes say. What cpu_state has no place for (AVX-512 and
+// later) stays as it is; the 64-bit form has no selectors of the last x87 instruction, so those
+// read as 0.
 #include <errno.h>
 #include <string.h>
 
@@ -189,7 +191,8 @@ int kvm_fpu_set(struct vcpu *v, const struct cpu_state *in, struct err *err)
     if (rc)
         return rc;
     if (!a.ymm_high && has_high_halves(in))
-        return err_set(err, ENOTSUP, "-accel kvm: the state of vCPU %u has AVX registers, this host has not",
+        return err_set(err, ENOTSUP,
+                       "-accel kvm: the state of vCPU %u has AVX registers, this host has not",
                        v->id);
     x87_from_state(a.legacy, &in->x87);
     vectors_from_state(&a, in);

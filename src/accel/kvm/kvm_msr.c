@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The model-specific registers of cpu_state in a KVM vCPU (KVM API sections 4.18, 4.19). Which of them this kernel and CPU have
-// is found out once by reading: the kernel's own list (KVM_GET_MSR_INDEX_LIST) leaves out the MTRRs. One that is not there reads as 0.
-// Setting stops at the first register that is refused; that matters only where it does not hold the wanted value already.
+// The model-specific registers of cpu_state in a KVM vCPU (KVM API sections 4.18, 4.19). Which of
+// them this kernel and CPU have is found out once by reading: the kernel's own list
+// (KVM_GET_MSR_INDEX_LIST) leaves out the MTRRs. One that is not there reads as 0. Setting stops at
+// the first register that is refused; that matters only where it does not hold the wanted value
+// already.
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -120,7 +122,8 @@ int kvm_msr_get_kernel_gs_base(struct vcpu *v, struct cpu_state *out, struct err
     const struct kvm_vcpu *kv = v->priv;
     if (read_one(kv->fd, MSR_KERNEL_GS_BASE, &out->msr.kernel_gs_base))
         return 0;
-    return err_set(err, EIO, "-accel kvm: MSR %#x of vCPU %u cannot be read", MSR_KERNEL_GS_BASE, v->id);
+    return err_set(err, EIO, "-accel kvm: MSR %#x of vCPU %u cannot be read", MSR_KERNEL_GS_BASE,
+                   v->id);
 }
 
 /* Sets rows from `first` on; the row that was refused, or ARRAY_LEN(rows). */

@@ -72,7 +72,9 @@ int kvm_vcpu_init(struct vcpu *v, struct err *err);
 void kvm_vcpu_fini(struct vcpu *v);
 void kvm_vcpu_run(struct vcpu *v, struct vm_exit *out);
 void kvm_vcpu_kick(struct vcpu *v);
-/* Finish what the last exit began, without running the guest. The next run() may come back at once. */
+/*
+ * Finish what the last exit began, without running the guest. The next run() may come back at once.
+ */
 void kvm_vcpu_settle(struct vcpu *v);
 
 /* kvm_stats.c */
@@ -100,7 +102,8 @@ void kvm_vcpu_step(struct vcpu *v, const struct step_target *until, struct vm_ex
 /* kvm_debug.c */
 int kvm_set_debug(struct accel *a, const struct debug_plan *plan, struct err *err);
 int kvm_debug_arm_all(struct accel *a, struct err *err); /* vCPUs were made anew */
-void kvm_debug_exit(struct vcpu *v, struct vm_exit *out); /* what KVM_EXIT_DEBUG means with a plan */
+/* what KVM_EXIT_DEBUG means with a plan */
+void kvm_debug_exit(struct vcpu *v, struct vm_exit *out);
 void kvm_debug_failure(struct vcpu *v, struct vm_exit *out); /* an EXIT_FAIL may be a breakpoint */
 
 /* kvm_fpu.c: x87, vectors, XCR0. */
@@ -110,7 +113,8 @@ int kvm_fpu_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 
 /* kvm_msr.c; which there are depends on the CPUID, which is set before. */
 void kvm_msrs_find(struct vcpu *v);
-int kvm_msr_get_kernel_gs_base(struct vcpu *v, struct cpu_state *out, struct err *err); /* SWAPGS changes it */
+/* SWAPGS changes it */
+int kvm_msr_get_kernel_gs_base(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_msrs_get(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_msrs_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 

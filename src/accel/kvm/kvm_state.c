@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Neutral cpu_state to and from KVM's register structs (KVM API sections 4.11 to 4.14 registers, 4.31 and 4.32 vCPU events, 4.33 and 4.34 debug
-// registers, 4.38 and 4.39 MP state). Vector state is in kvm_fpu.c, MSRs are in kvm_msr.c. Reading and writing first finish an access that
-// the last exit left half-done, since KVM completes it only when the vCPU is entered again.
+// Neutral cpu_state to and from KVM's register structs (KVM API sections 4.11 to 4.14 registers,
+// 4.31 and 4.32 vCPU events, 4.33 and 4.34 debug registers, 4.38 and 4.39 MP state). Vector state
+// is in kvm_fpu.c, MSRs are in kvm_msr.c. Reading and writing first finish an access that the last
+// exit left half-done, since KVM completes it only when the vCPU is entered again.
 #include <errno.h>
 #include <string.h>
 
@@ -133,8 +134,9 @@ static void events_to_state(struct cpu_state *out, const struct kvm_vcpu_events 
 }
 
 /*
- * Nothing that was on its way to the guest goes on with another state. A shadow of STI is impossible while interrupts are off (Intel's CPUs refuse
- * to be entered so), one of MOV SS never is.
+ * Nothing that was on its way to the guest goes on with another state. A shadow of STI is
+ * impossible while interrupts are off (Intel's CPUs refuse to be entered so), one of MOV SS never
+ * is.
  */
 static void state_to_events(struct kvm_vcpu_events *e, const struct cpu_state *in)
 {

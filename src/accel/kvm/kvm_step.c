@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A KVM vCPU one instruction at a time, as a follower of the lockstep runner (KVM API section 4.87, KVM_SET_GUEST_DEBUG). KVM steps with
-// the trap flag, which the guest's own pushes of RFLAGS would show and which the delivery of an exception clears: where that matters the
-// runner names the place at which to stop. A breakpoint register does that on real processors; as emulated ones may have none, an OUT
-// stands there besides, which leaves the vCPU in any case. In ring 3, where OUT faults, the trap flag is used after all, as often as needed.
-// The guest's own debug registers do nothing meanwhile.
+// A KVM vCPU one instruction at a time, as a follower of the lockstep runner (KVM API section 4.87,
+// KVM_SET_GUEST_DEBUG). KVM steps with the trap flag, which the guest's own pushes of RFLAGS would
+// show and which the delivery of an exception clears: where that matters the runner names the place
+// at which to stop. A breakpoint register does that on real processors; as emulated ones may have
+// none, an OUT stands there besides, which leaves the vCPU in any case. In ring 3, where OUT
+// faults, the trap flag is used after all, as often as needed. The guest's own debug registers do
+// nothing meanwhile.
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -97,7 +99,8 @@ static void trap_to(struct vcpu *v, const struct step_target *until, struct vm_e
     unsigned n = 0;
     do
         kvm_vcpu_run(v, out);
-    while (out->kind == EXIT_STEP && kv->run->debug.arch.pc != until->address && ++n < MAX_TRAPS && !arm(kv, until));
+    while (out->kind == EXIT_STEP && kv->run->debug.arch.pc != until->address && ++n < MAX_TRAPS &&
+           !arm(kv, until));
 }
 
 /* The trap flag has to be set anew each time: KVM remembers where it set it. */

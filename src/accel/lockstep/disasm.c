@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Instructions in Intel's syntax, by the disassembler that runs as a helper program (disasm/main.c). Where its library is not
-// installed there is no text.
+// Instructions in Intel's syntax, by the disassembler that runs as a helper program
+// (disasm/main.c). Where its library is not installed there is no text.
 #include "src/accel/lockstep/disasm.h"
 
 #include <poll.h>
@@ -23,7 +23,8 @@ static bool ask(int fd, const struct disasm_insn *list, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         char line[80];
-        int at = snprintf(line, sizeof line, "%u %llx ", list[i].bits, (unsigned long long)list[i].rip);
+        int at =
+            snprintf(line, sizeof line, "%u %llx ", list[i].bits, (unsigned long long)list[i].rip);
         for (unsigned b = 0; b < list[i].len; b++)
             at += snprintf(line + at, sizeof line - (size_t)at, "%02x", list[i].bytes[b]);
         at += snprintf(line + at, sizeof line - (size_t)at, "%s\n", list[i].len ? "" : "-");

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Engine lockstep: the leader runs the machine with its devices, the follower runs the same instructions on a copy of RAM and registers, and the
-// two are compared. Whatever reaches beyond CPU and RAM happens once, in the leader: an instruction that touched a device, or one whose
-// result depends on clock, processor model or interrupt controller, is copied to the follower and counted as "by the leader alone". So are
-// interrupts. A device's writes to RAM are copied at the next instruction boundary: the device lock is held while the leader executes one.
+// Engine lockstep: the leader runs the machine with its devices, the follower runs the same
+// instructions on a copy of RAM and registers, and the two are compared. Whatever reaches beyond
+// CPU and RAM happens once, in the leader: an instruction that touched a device, or one whose
+// result depends on clock, processor model or interrupt controller, is copied to the follower and
+// counted as "by the leader alone". So are interrupts. A device's writes to RAM are copied at the
+// next instruction boundary: the device lock is held while the leader executes one.
 //
-// Thread: the vCPU's, which also runs the follower; a watchdog kicks a follower that does not come back.
+// Thread: the vCPU's, which also runs the follower; a watchdog kicks a follower that does not come
+// back.
 #include "src/accel/lockstep/lockstep.h"
 
 #include <errno.h>
@@ -77,14 +80,33 @@ static void wire_engines(struct lockstep *ls)
     };
     ls->follow_watch = (struct accel_watch){.plain = true, .features = &ls->features};
     ls->lead = (struct accel){
-        .ops = ls->cfg->leader, .gmem = a->gmem, .loop = a->loop, .lock = a->lock, .pio = a->pio, .mmio = a->mmio,
-        .clock = a->clock, .io = on_leader_io, .io_opaque = ls, .vcpus = &ls->lead_cpu, .nvcpus = 1,
-        .cpu = a->cpu, .watch = &ls->lead_watch,
+        .ops = ls->cfg->leader,
+        .gmem = a->gmem,
+        .loop = a->loop,
+        .lock = a->lock,
+        .pio = a->pio,
+        .mmio = a->mmio,
+        .clock = a->clock,
+        .io = on_leader_io,
+        .io_opaque = ls,
+        .vcpus = &ls->lead_cpu,
+        .nvcpus = 1,
+        .cpu = a->cpu,
+        .watch = &ls->lead_watch,
     };
     ls->follow = (struct accel){
-        .ops = ls->cfg->follower, .gmem = &ls->ram, .loop = a->loop, .lock = &ls->follow_lock, .pio = &ls->pio,
-        .mmio = &ls->mmio, .clock = &ls->clock, .io = on_follower_io, .io_opaque = ls, .vcpus = &ls->follow_cpu,
-        .nvcpus = 1, .watch = &ls->follow_watch,
+        .ops = ls->cfg->follower,
+        .gmem = &ls->ram,
+        .loop = a->loop,
+        .lock = &ls->follow_lock,
+        .pio = &ls->pio,
+        .mmio = &ls->mmio,
+        .clock = &ls->clock,
+        .io = on_follower_io,
+        .io_opaque = ls,
+        .vcpus = &ls->follow_cpu,
+        .nvcpus = 1,
+        .watch = &ls->follow_watch,
     };
     ls->lead_cpu.accel = &ls->lead;
     ls->follow_cpu.accel = &ls->follow;
@@ -152,7 +174,8 @@ static int init_steps(struct lockstep *ls, struct err *err)
 static int lockstep_vm_init(struct accel *a, struct err *err)
 {
     if (a->nvcpus > 1)
-        return err_set(err, EINVAL, "-accel lockstep: compares one vCPU; give -smp 1, not %u", a->nvcpus);
+        return err_set(err, EINVAL, "-accel lockstep: compares one vCPU; give -smp 1, not %u",
+                       a->nvcpus);
     struct lockstep *ls = calloc(1, sizeof *ls);
     if (!ls)
         return err_set(err, ENOMEM, "-accel lockstep: out of memory");
@@ -182,9 +205,10 @@ static void lockstep_vcpu_fini(struct vcpu *v)
     struct lockstep *ls = v->priv;
     if (!ls)
         return;
-    log_msg(LOG_ACCEL, "lockstep: %llu instructions; %llu compared, %llu by the leader alone; %llu interrupts",
-            (unsigned long long)ls->count, (unsigned long long)ls->compared, (unsigned long long)ls->alone,
-            (unsigned long long)ls->events);
+    log_msg(LOG_ACCEL,
+            "lockstep: %llu instructions; %llu compared, %llu by the leader alone; %llu interrupts",
+            (unsigned long long)ls->count, (unsigned long long)ls->compared,
+            (unsigned long long)ls->alone, (unsigned long long)ls->events);
     ls->lead.ops->vcpu_fini(&ls->lead_cpu);
     ls->follow.ops->vcpu_fini(&ls->follow_cpu);
     v->priv = NULL;
@@ -237,7 +261,8 @@ static void lockstep_run(struct vcpu *v, struct vm_exit *out)
 
 const struct accel_ops lockstep_accel = {
     .name = "lockstep",
-    .help = "two engines at once, compared after each instruction: lockstep=interp,kvm or interp,interp",
+    .help = "two engines at once, compared after each instruction: lockstep=interp,kvm or "
+            "interp,interp",
     .caps = ACCEL_CAP_CPU | ACCEL_CAP_IRQCHIP,
     .vm_init = lockstep_vm_init,
     .vm_fini = lockstep_vm_fini,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The lockstep runner: one machine, two engines, compared instruction by instruction. a->lockstep says which.
+// The lockstep runner: one machine, two engines, compared instruction by instruction. a->lockstep
+// says which.
 #pragma once
 
 #include "accel.h"

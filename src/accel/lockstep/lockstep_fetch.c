@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The instruction that comes next, from a neutral state and RAM alone: segment, page tables, bytes,
-// decoding; and how it can be compared. No engine is asked, so it can be told before either runs it.
+// decoding; and how it can be compared. No engine is asked, so it can be told before either runs
+// it.
 #include <string.h>
 
 #include "src/accel/lockstep/lockstep_priv.h"
@@ -51,26 +52,34 @@ static const struct {
     enum lockstep_class class;
 } classes[] = {
     /* The engines' processors, clocks, interrupt controllers and devices are not the same. */
-    {op_cpuid, CLASS_ALONE}, {op_rdtsc, CLASS_ALONE}, {op_rdtscp, CLASS_ALONE}, {op_rdpmc, CLASS_ALONE},
-    {op_rdmsr, CLASS_ALONE}, {op_wrmsr, CLASS_ALONE}, {op_rdrand, CLASS_ALONE}, {op_rdseed, CLASS_ALONE},
-    {op_hlt, CLASS_ALONE}, {op_monitor, CLASS_ALONE}, {op_mwait, CLASS_ALONE}, {op_vmcall, CLASS_ALONE},
+    {op_cpuid, CLASS_ALONE}, {op_rdtsc, CLASS_ALONE}, {op_rdtscp, CLASS_ALONE},
+    {op_rdpmc, CLASS_ALONE}, {op_rdmsr, CLASS_ALONE}, {op_wrmsr, CLASS_ALONE},
+    {op_rdrand, CLASS_ALONE}, {op_rdseed, CLASS_ALONE}, {op_hlt, CLASS_ALONE},
+    {op_monitor, CLASS_ALONE}, {op_mwait, CLASS_ALONE}, {op_vmcall, CLASS_ALONE},
     {op_rsm, CLASS_ALONE}, {op_in_i, CLASS_ALONE}, {op_in_dx, CLASS_ALONE}, {op_out_i, CLASS_ALONE},
     {op_out_dx, CLASS_ALONE}, {op_ins, CLASS_ALONE}, {op_outs, CLASS_ALONE},
     /* Intercepted by a debugged KVM, or not passed on by all of them. */
     {op_mov_from_dr, CLASS_ALONE}, {op_mov_to_dr, CLASS_ALONE}, {op_xsetbv, CLASS_ALONE},
-    {op_sysret, CLASS_ALONE}, /* whether the trap flag counts before or after it depends on the processor */
+    /* whether the trap flag counts before or after it depends on the processor */
+    {op_sysret, CLASS_ALONE},
     /* These see, store, load or clear the trap flag. */
-    {op_popf, CLASS_UNTIL}, {op_iret, CLASS_UNTIL}, {op_syscall, CLASS_UNTIL}, {op_sysenter, CLASS_UNTIL}, {op_sysexit, CLASS_UNTIL}, {op_int3, CLASS_UNTIL},
+    {op_popf, CLASS_UNTIL}, {op_iret, CLASS_UNTIL}, {op_syscall, CLASS_UNTIL},
+    {op_sysenter, CLASS_UNTIL}, {op_sysexit, CLASS_UNTIL}, {op_int3, CLASS_UNTIL},
     {op_int_i, CLASS_UNTIL}, {op_into, CLASS_UNTIL}, {op_int1, CLASS_UNTIL},
     /* Pointers to the last x87 instruction; components that are in their initial state. */
-    {op_fxsave, CLASS_IMAGE}, {op_xsave, CLASS_IMAGE}, {op_xsaveopt, CLASS_IMAGE}, {op_xsavec, CLASS_IMAGE},
-    {op_xsaves, CLASS_IMAGE}, {op_fnstenv, CLASS_IMAGE}, {op_fnsave, CLASS_IMAGE},
+    {op_fxsave, CLASS_IMAGE}, {op_xsave, CLASS_IMAGE}, {op_xsaveopt, CLASS_IMAGE},
+    {op_xsavec, CLASS_IMAGE}, {op_xsaves, CLASS_IMAGE}, {op_fnstenv, CLASS_IMAGE},
+    {op_fnsave, CLASS_IMAGE},
 };
 
-/* No debug step ends with these: the trap waits for the next instruction, after STI on some processors. */
+/*
+ * No debug step ends with these: the trap waits for the next instruction, after STI on some
+ * processors.
+ */
 static bool shadows_traps(const struct insn *i)
 {
-    return i->op == op_sti || ((i->op == op_mov_to_sreg || i->op == op_pop_sreg) && i->reg == SEG_SS);
+    return i->op == op_sti ||
+           ((i->op == op_mov_to_sreg || i->op == op_pop_sreg) && i->reg == SEG_SS);
 }
 
 enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fetched *f)
@@ -83,7 +92,8 @@ enum lockstep_class lockstep_classify(const struct cpu_state *s, const struct fe
     if (shadows_traps(&f->insn))
         return CLASS_ALONE;
     if (f->insn.op == op_pushf)
-        return lockstep_is_user(s) ? CLASS_IMAGE : CLASS_UNTIL; /* a step in ring 3 is by the trap flag: kvm_step.c */
+        /* a step in ring 3 is by the trap flag: kvm_step.c */
+        return lockstep_is_user(s) ? CLASS_IMAGE : CLASS_UNTIL;
     for (unsigned i = 0; i < ARRAY_LEN(classes); i++) {
         if (f->insn.op == classes[i].op)
             return classes[i].class;

@@ -15,7 +15,11 @@
 /* How an instruction is compared. */
 enum lockstep_class {
     CLASS_PLAIN, /* the follower does one debug step */
-    CLASS_UNTIL, /* it runs until it is where the leader is: a debug step would show in its result, or is not one instruction */
+    /*
+     * it runs until it is where the leader is: a debug step would show in its result, or is not
+     * one instruction
+     */
+    CLASS_UNTIL,
     CLASS_IMAGE, /* like plain, but what it stores differs between processors */
     CLASS_ALONE, /* the leader executes it, the follower gets the result */
 };
@@ -69,7 +73,8 @@ struct lockstep {
     struct fetched now;
     struct ranges stored; /* since the last comparison */
     unsigned stored_before; /* of these, by instructions before the present one */
-    struct ranges dma;      /* written by devices, not yet in the follower's RAM; under the device lock */
+    /* written by devices, not yet in the follower's RAM; under the device lock */
+    struct ranges dma;
     void (*wrote)(void *opaque, gpa_t gpa, uint64_t len); /* the leader's own interest in that */
     void *wrote_opaque;
     bool must_sync; /* state was set from outside */
@@ -113,8 +118,8 @@ uint64_t lockstep_linear_rip(const struct cpu_state *s);
 bool lockstep_is_user(const struct cpu_state *s);
 
 /* lockstep_compare.c. undefined: flags that are not compared. */
-bool lockstep_same(const struct cpu_state *leader, const struct cpu_state *follower, uint64_t undefined,
-                   struct difference *out);
+bool lockstep_same(const struct cpu_state *leader, const struct cpu_state *follower,
+                   uint64_t undefined, struct difference *out);
 /* Rows of the table for the report: false behind the last. */
 struct lockstep_row {
     const char *name;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Two copies of guest RAM. What the leader stores is told by its engine, and compared as bytes; what devices write is copied at the
-// next instruction boundary. Stores of the follower to other places show when all of RAM is looked at, now and then. A word of 4 or 8 bytes that
-// differs in bits 5 and 6 alone is taken for a page table entry: processors set accessed and dirty bits at moments of their own. So it is with the accessed bit of descriptors and RF in the
-// flags that an exception pushes, which emulated processors do not always set.
+// Two copies of guest RAM. What the leader stores is told by its engine, and compared as bytes;
+// what devices write is copied at the next instruction boundary. Stores of the follower to other
+// places show when all of RAM is looked at, now and then. A word of 4 or 8 bytes that differs in
+// bits 5 and 6 alone is taken for a page table entry: processors set accessed and dirty bits at
+// moments of their own. So it is with the accessed bit of descriptors and RF in the flags that an
+// exception pushes, which emulated processors do not always set.
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -83,7 +85,10 @@ static bool differ_as_descriptors_may(uint8_t a, uint8_t b)
     return (a ^ b) == DESCRIPTOR_ACCESSED && (a & 0x90) == 0x90;
 }
 
-/* Is this the byte of RF in the flags that an exception has just pushed? Behind RIP and CS, perhaps an error code. */
+/*
+ * Is this the byte of RF in the flags that an exception has just pushed? Behind RIP and CS, perhaps
+ * an error code.
+ */
 static bool is_pushed_rf(const struct lockstep *ls, gpa_t gpa)
 {
     static const unsigned flags_at[] = {16, 24, 8, 12}; /* frames of 8 and 4 bytes a word */
@@ -163,7 +168,9 @@ void lockstep_copy_stores(struct lockstep *ls, unsigned first)
 
 /* --- all of it --- */
 
-/* Calls `page` for each page of RAM that is there in either copy and differs, until it says false. */
+/*
+ * Calls `page` for each page of RAM that is there in either copy and differs, until it says false.
+ */
 static bool each_different_page(struct lockstep *ls, bool (*page)(struct lockstep *, gpa_t))
 {
     uint8_t here[2][512];
@@ -216,7 +223,8 @@ static bool judge_page(struct lockstep *ls, gpa_t gpa)
 
 bool lockstep_same_all_ram(struct lockstep *ls)
 {
-    uint64_t pages = (ls->ram.slots[ls->ram.nslots - 1].base + ls->ram.slots[ls->ram.nslots - 1].size) / PAGE;
+    uint64_t pages =
+        (ls->ram.slots[ls->ram.nslots - 1].base + ls->ram.slots[ls->ram.nslots - 1].size) / PAGE;
     if (!each_different_page(ls, judge_page))
         return false;
     for (uint64_t i = 0; i < pages; i++)

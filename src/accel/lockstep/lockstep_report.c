@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What is said about a difference: both register sets with marks, the last instructions, the last branches.
+// What is said about a difference: both register sets with marks, the last instructions, the last
+// branches.
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +37,8 @@ static void put_insn(struct text *t, const struct fetched *f, const char *text)
     }
     for (unsigned n = 0; n < f->len; n++)
         put(t, "%02x", f->bytes[n]);
-    put(t, "%*s%s\n", f->len < 11 ? 2 * (11 - f->len) + 1 : 1, "", *text ? text : x86_insn_name(&f->insn));
+    put(t, "%*s%s\n", f->len < 11 ? 2 * (11 - f->len) + 1 : 1, "",
+        *text ? text : x86_insn_name(&f->insn));
 }
 
 static const struct fetched *executed(const struct lockstep *ls, unsigned ago)
@@ -46,8 +48,8 @@ static const struct fetched *executed(const struct lockstep *ls, unsigned ago)
 
 static struct disasm_insn as_bytes(const struct fetched *f)
 {
-    struct disasm_insn out = {
-        .bits = f->mode == X86_MODE64 ? 64 : f->mode == X86_MODE32 ? 32 : 16, .rip = f->rip, .len = f->len};
+    unsigned bits = f->mode == X86_MODE64 ? 64 : f->mode == X86_MODE32 ? 32 : 16;
+    struct disasm_insn out = {.bits = bits, .rip = f->rip, .len = f->len};
     memcpy(out.bytes, f->bytes, f->len);
     return out;
 }
@@ -84,8 +86,9 @@ static void put_flags(struct text *t, uint64_t flags)
     static const struct {
         uint32_t bit;
         const char *name;
-    } names[] = {{FL_CF, "CF"}, {FL_PF, "PF"}, {FL_AF, "AF"}, {FL_ZF, "ZF"}, {FL_SF, "SF"}, {FL_TF, "TF"},
-                 {FL_IF, "IF"}, {FL_DF, "DF"}, {FL_OF, "OF"}, {FL_NT, "NT"}, {FL_VM, "VM"}, {FL_AC, "AC"}};
+    } names[] = {{FL_CF, "CF"}, {FL_PF, "PF"}, {FL_AF, "AF"}, {FL_ZF, "ZF"},
+                 {FL_SF, "SF"}, {FL_TF, "TF"}, {FL_IF, "IF"}, {FL_DF, "DF"},
+                 {FL_OF, "OF"}, {FL_NT, "NT"}, {FL_VM, "VM"}, {FL_AC, "AC"}};
     for (unsigned n = 0; n < ARRAY_LEN(names); n++) {
         if (flags & names[n].bit)
             put(t, " %s", names[n].name);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Ends a follower that runs away: its step is kicked when it takes seconds. Functions but begin and end: the vCPU's thread.
+// Ends a follower that runs away: its step is kicked when it takes seconds. Functions but begin and
+// end: the vCPU's thread.
 #pragma once
 
 #include <pthread.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// CPUID of the software engines: the leaves of the model that the engine was given (cpu_model.h), the hypervisor's own, and
-// which features there are to give: the whole table, but for vector extensions, which run on the host's units. The emulated CPU
-// does not speculate, so it says that it is immune to what can be said so of, which keeps guests from paying for mitigations.
+// CPUID of the software engines: the leaves of the model that the engine was given (cpu_model.h),
+// the hypervisor's own, and which features there are to give: the whole table, but for vector
+// extensions, which run on the host's units. The emulated CPU does not speculate, so it says that
+// it is immune to what can be said so of, which keeps guests from paying for mitigations.
 #include "cpuid.h"
 
 #include <string.h>
@@ -32,9 +33,10 @@ static const struct {
     enum cpu_word word;
     unsigned bit;
 } vector_features[] = {
-    {VEC_SSE3, CPU_1_ECX, 0},   {VEC_PCLMUL, CPU_1_ECX, 1}, {VEC_SSSE3, CPU_1_ECX, 9}, {VEC_FMA, CPU_1_ECX, 12},
-    {VEC_SSE41, CPU_1_ECX, 19}, {VEC_SSE42, CPU_1_ECX, 20}, {VEC_AES, CPU_1_ECX, 25},  {VEC_AVX, CPU_1_ECX, 28},
-    {VEC_F16C, CPU_1_ECX, 29},  {VEC_AVX2, CPU_7_EBX, 5},   {VEC_SHA, CPU_7_EBX, 29},
+    {VEC_SSE3, CPU_1_ECX, 0}, {VEC_PCLMUL, CPU_1_ECX, 1}, {VEC_SSSE3, CPU_1_ECX, 9},
+    {VEC_FMA, CPU_1_ECX, 12}, {VEC_SSE41, CPU_1_ECX, 19}, {VEC_SSE42, CPU_1_ECX, 20},
+    {VEC_AES, CPU_1_ECX, 25}, {VEC_AVX, CPU_1_ECX, 28},   {VEC_F16C, CPU_1_ECX, 29},
+    {VEC_AVX2, CPU_7_EBX, 5}, {VEC_SHA, CPU_7_EBX, 29},
 };
 
 void x86_emulated_features(const struct x86_env *env, struct cpu_features *out)

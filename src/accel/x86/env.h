@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What surrounds the CPU, as functions: the engine fills this in, tests put fakes. All called on the vCPU's thread, which holds no lock.
+// What surrounds the CPU, as functions: the engine fills this in, tests put fakes. All called on
+// the vCPU's thread, which holds no lock.
 #pragma once
 
 #include <stdbool.h>
@@ -26,13 +27,17 @@ struct x86_env {
     int (*apic_msr_write)(void *opaque, unsigned cpu, uint32_t msr, uint64_t val);
     uint64_t (*cr8_read)(void *opaque, unsigned cpu);
     void (*cr8_write)(void *opaque, unsigned cpu, uint64_t val);
-    /* True when the physical page holds decoded code: its write tags stay out of the TLB, and writes call code_written. */
+    /*
+     * True when the physical page holds decoded code: its write tags stay out of the TLB, and
+     * writes call code_written.
+     */
     bool (*page_has_code)(void *opaque, gpa_t page);
     void (*code_written)(void *opaque, gpa_t gpa, unsigned len);
     /*
-     * Engines that look code up by linear address must have cpu->tlb_context in the key: it changes with address space, privilege and
-     * TLB flushes, and a number is not used for anything else until this call. Called when such lookups are void nonetheless:
-     * when context numbers begin anew.
+     * Engines that look code up by linear address must have cpu->tlb_context in the key: it changes
+     * with address space, privilege and TLB flushes, and a number is not used for anything else
+     * until this call. Called when such lookups are void nonetheless: when context numbers begin
+     * anew.
      */
     void (*code_mapping_changed)(void *opaque);
     /* The same for the page at va alone: INVLPG. NULL: the call above stands for it. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Lazy arithmetic flags: see struct lazy_flags in cpu.h. An operation stores its result and its vector of carry-outs (bit n: carry or borrow out of bit n);
-// each flag is computed when somebody asks. For a + b = r the carry-outs are (a & b) | ((a | b) & ~r); for a - b = r the borrows are
+// Lazy arithmetic flags: see struct lazy_flags in cpu.h. An operation stores its result and its
+// vector of carry-outs (bit n: carry or borrow out of bit n); each flag is computed when somebody
+// asks. For a + b = r the carry-outs are (a & b) | ((a | b) & ~r); for a - b = r the borrows are
 // (~a & b) | ((~a | b) & r): the majority function of a full adder, read backwards from the sum.
 #pragma once
 
@@ -64,14 +65,15 @@ static inline bool flag_af(const struct x86_cpu *cpu)
 
 static inline bool flag_pf(const struct x86_cpu *cpu)
 {
-    return !__builtin_parity(((uint32_t)cpu->fl.result ^ (uint32_t)(cpu->fl.carry >> CARRY_PF_SHIFT)) & 0xff);
+    return !__builtin_parity(
+        ((uint32_t)cpu->fl.result ^ (uint32_t)(cpu->fl.carry >> CARRY_PF_SHIFT)) & 0xff);
 }
 
 /* All six as they stand in RFLAGS. */
 static inline uint32_t flags_get(const struct x86_cpu *cpu)
 {
-    return (flag_cf(cpu) ? FL_CF : 0u) | (flag_pf(cpu) ? FL_PF : 0u) | (flag_af(cpu) ? FL_AF : 0u) | (flag_zf(cpu) ? FL_ZF : 0u) |
-           (flag_sf(cpu) ? FL_SF : 0u) | (flag_of(cpu) ? FL_OF : 0u);
+    return (flag_cf(cpu) ? FL_CF : 0u) | (flag_pf(cpu) ? FL_PF : 0u) | (flag_af(cpu) ? FL_AF : 0u) |
+           (flag_zf(cpu) ? FL_ZF : 0u) | (flag_sf(cpu) ? FL_SF : 0u) | (flag_of(cpu) ? FL_OF : 0u);
 }
 
 /* Any image of the six, also those that no result has. */
@@ -81,7 +83,8 @@ static inline void flags_put(struct x86_cpu *cpu, uint32_t f)
     /* result 0 or 1: its sign is 0, its parity byte is 0 (even) or 1 (odd). */
     cpu->fl.result = zf ? 0 : 1;
     bool pf = zf; /* of that byte: 0 is even, 1 is odd */
-    cpu->fl.carry = (cf ? CARRY_CF : 0) | ((cf != of) ? CARRY_IN_SIGN : 0) | (f & FL_AF ? CARRY_AF : 0) | (sf ? CARRY_SF_FLIP : 0) |
+    cpu->fl.carry = (cf ? CARRY_CF : 0) | ((cf != of) ? CARRY_IN_SIGN : 0) |
+                    (f & FL_AF ? CARRY_AF : 0) | (sf ? CARRY_SF_FLIP : 0) |
                     ((pf != !!(f & FL_PF)) ? 1ull << CARRY_PF_SHIFT : 0);
 }
 
@@ -108,6 +111,9 @@ static inline uint64_t rflags_get(const struct x86_cpu *cpu)
     return (cpu->rflags & ~(uint64_t)FL_ARITH) | flags_get(cpu) | 2;
 }
 
-/* Flags that are undefined after `i`, and whether its result is; to be asked before it runs (undefined.c). */
+/*
+ * Flags that are undefined after `i`, and whether its result is; to be asked before it runs
+ * (undefined.c).
+ */
 uint32_t x86_undefined_flags(const struct x86_cpu *cpu, const struct insn *i);
 bool x86_undefined_result(const struct x86_cpu *cpu, const struct insn *i);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// One decoded x86 instruction, as the decoder makes it and as every operation function takes it. The decoder is pure: bytes and mode in,
-// struct insn out. An engine may keep decoded instructions as long as the bytes stay the same; nothing in here depends on where
-// the instruction lies, except that branches and rip-relative operands are relative to its end.
-// Encoding: SDM vol. 2 chapter 2 and appendix A; APM vol. 3 chapter 1.
+// One decoded x86 instruction, as the decoder makes it and as every operation function takes it.
+// The decoder is pure: bytes and mode in, struct insn out. An engine may keep decoded instructions
+// as long as the bytes stay the same; nothing in here depends on where the instruction lies, except
+// that branches and rip-relative operands are relative to its end. Encoding: SDM vol. 2 chapter 2
+// and appendix A; APM vol. 3 chapter 1.
 #pragma once
 
 #include <stdbool.h>
@@ -40,7 +41,11 @@ enum insn_flag {
 };
 
 struct insn {
-    x86_op *op;      /* never NULL: what cannot be decoded is op_ud (raises #UD) or op_too_long (15-byte limit: #GP) */
+    /*
+     * never NULL: what cannot be decoded is op_ud (raises #UD) or op_too_long (15-byte limit:
+     * #GP)
+     */
+    x86_op *op;
     int64_t imm;     /* immediate, sign- or zero-extended as ops.h says; branch displacement; far
                       * offset (selector in imm2); moffs */
     int32_t disp;    /* of the memory operand */
@@ -60,15 +65,19 @@ struct insn {
         uint8_t count;   /* the engine's, in near branches */
     };
     uint8_t base, index, scale; /* scale: shift count 0-3 */
-    uint8_t seg;     /* enum cpu_sreg of the memory operand, default or override; of string source too */
-    uint8_t opcode;  /* last opcode byte: condition in its low nibble for Jcc, SETcc, CMOVcc; low bits for shifts */
+    /* enum cpu_sreg of the memory operand, default or override; of string source too */
+    uint8_t seg;
+    /* last opcode byte: condition in its low nibble for Jcc, SETcc, CMOVcc; low bits for shifts */
+    uint8_t opcode;
     uint8_t modrm;   /* as it stands, where there is one */
-    uint16_t end;    /* the engine's: distance from the beginning of the block to the end of this instruction */
+    /* the engine's: distance from the beginning of the block to the end of this instruction */
+    uint16_t end;
 };
 
 /*
- * Decode one instruction from at most 15 bytes. `avail` is how many bytes are readable from there on (1 to 15): returns the length, or 0 when
- * more bytes than `avail` are needed (the caller fetches further, which may fault). Undefined and over-long encodings decode to an instruction
+ * Decode one instruction from at most 15 bytes. `avail` is how many bytes are readable from there
+ * on (1 to 15): returns the length, or 0 when more bytes than `avail` are needed (the caller
+ * fetches further, which may fault). Undefined and over-long encodings decode to an instruction
  * whose op raises the fault, with the length seen so far.
  */
 unsigned x86_decode(struct insn *out, const uint8_t *bytes, unsigned avail, enum x86_mode mode);

@@ -299,7 +299,8 @@ static void level1_fill(struct x86_cpu *cpu, gva_t va, const struct level2_entry
     if (!from->host || as != mmu_as_now(cpu) || mmu_page_watched(cpu, va))
         return;
     struct mmu *m = cpu->mmu;
-    bool lend = as == MMU_SUPERVISOR && from->rights & XLAT_USER && cpu->cr4 & CR4_SMAP && cpu->rflags & FL_AC;
+    bool lend = as == MMU_SUPERVISOR && from->rights & XLAT_USER && cpu->cr4 & CR4_SMAP &&
+                cpu->rflags & FL_AC;
     bool data = view_now(cpu) != VIEW_USER_ALIGNED && !(lend && m->nlent == LENT_MAX);
     if (lend && data)
         m->lent[m->nlent++] = (uint16_t)(tlb_at(cpu, va) - m->level1);

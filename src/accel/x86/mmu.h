@@ -11,9 +11,9 @@
 // by page alone for global pages; it holds rights, not decisions. So WP, SMAP, AC and privilege are
 // looked at when level 1 is filled, and global pages outlive CR3.
 //
-// Never in level 1: devices, pages with an enabled data breakpoint, and for writing pages with decoded
-// code or a clear dirty bit. User pages that supervisor code reaches under SMAP are lent: a few, taken
-// back when AC may have changed. mem.h has the access functions.
+// Never in level 1: devices, pages with an enabled data breakpoint, and for writing pages with
+// decoded code or a clear dirty bit. User pages that supervisor code reaches under SMAP are lent: a
+// few, taken back when AC may have changed. mem.h has the access functions.
 #pragma once
 
 #include "cpu.h"

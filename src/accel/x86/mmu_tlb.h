@@ -43,7 +43,8 @@ struct mmu {
     uint16_t next_context;
     uint32_t last_id, global_id;
     unsigned victim;
-    uint16_t lent[LENT_MAX]; /* entries of level 1 with user pages, while AC lets supervisor code reach them */
+    /* entries of level 1 with user pages, while AC lets supervisor code reach them */
+    uint16_t lent[LENT_MAX];
     unsigned nlent;
     uint64_t switches;
     uint64_t pdpte[4];

@@ -217,7 +217,9 @@ void op_mov_to_dr(struct x86_cpu *cpu, const struct insn *i)
     uint64_t val = cr_operand(cpu, i->rm);
     if (n >= 6 && val >> 32)
         gp0(cpu);
-    /* Addresses are not checked: what no access can have never matches (SDM vol. 3 section 17.2). */
+    /*
+     * Addresses are not checked: what no access can have never matches (SDM vol. 3 section 17.2).
+     */
     if (n == 6)
         val = (val & DR6_WRITABLE) | DR6_ONES;
     if (n == 7)

@@ -12,7 +12,8 @@
 #include "ops.h"
 
 /* Properties: one bit per value, so that a row may accept several. */
-#define NP (1u << 0) /* mandatory prefix: none, 66, F3, F2. The last of F2 and F3 wins, either wins over 66 */
+/* Mandatory prefix: none, 66, F3, F2. The last of F2 and F3 wins, either wins over 66. */
+#define NP (1u << 0)
 #define P66 (1u << 1)
 #define PF3 (1u << 2)
 #define PF2 (1u << 3)
@@ -108,7 +109,8 @@ struct optab_row {
     uint16_t attr;
     uint8_t first, last; /* opcodes; on the x87 map (opcode & 7) * 8 + ModRM.reg */
     uint8_t form, size, imm;
-    char name[21]; /* of the VEX form where a row is BOTH: without the leading v it is the legacy one */
+    /* of the VEX form where a row is BOTH: without the leading v it is the legacy one */
+    char name[21];
 };
 
 /* ROW: one opcode; ROWS: a range. */

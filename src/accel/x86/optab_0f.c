@@ -9,22 +9,28 @@
 
 // clang-format off
 
-/* Packed single, packed double, scalar single, scalar double; and halves of that. The name is the VEX one. */
-#define PS_PD(o, n, what) \
-    ROW(o, "v" #n "ps", n##ps, F_M, S_X, I_NO, NP | BOTH, what), ROW(o, "v" #n "pd", n##pd, F_M, S_X, I_NO, P66 | BOTH, what)
+/*
+ * Packed single, packed double, scalar single, scalar double; and halves of that. The name is the
+ * VEX one.
+ */
+#define PS_PD(o, n, what)                                                                          \
+    ROW(o, "v" #n "ps", n##ps, F_M, S_X, I_NO, NP | BOTH, what),                                   \
+    ROW(o, "v" #n "pd", n##pd, F_M, S_X, I_NO, P66 | BOTH, what)
 #define SS(o, n, what) ROW(o, "v" #n "ss", n##ss, F_M, S_D, I_NO, PF3 | BOTH, what)
 #define SD(o, n, what) ROW(o, "v" #n "sd", n##sd, F_M, S_Q, I_NO, PF2 | BOTH, what)
 #define PS_PD_SS_SD(o, n) PS_PD(o, n, A_VVVV), SS(o, n, A_VVVV), SD(o, n, A_VVVV)
 
 /* MMX without prefix, SSE with 66, and its VEX form with a third operand. */
-#define MMX_XMM(o, n) \
-    ROW(o, #n, n##_mmx, F_M, S_Q, I_NO, NP, A_MMX), ROW(o, "v" #n, n, F_M, S_X, I_NO, P66 | BOTH, A_VVVV)
-#define MMX_XMM_SHIFT(o, n) \
-    ROW(o, #n, n##_rm_mmx, F_M, S_Q, I_NO, NP, A_MMX), ROW(o, "v" #n, n##_rm, F_M, S_X, I_NO, P66 | BOTH, A_VVVV)
+#define MMX_XMM(o, n)                                                                              \
+    ROW(o, #n, n##_mmx, F_M, S_Q, I_NO, NP, A_MMX),                                                \
+    ROW(o, "v" #n, n, F_M, S_X, I_NO, P66 | BOTH, A_VVVV)
+#define MMX_XMM_SHIFT(o, n)                                                                        \
+    ROW(o, #n, n##_rm_mmx, F_M, S_Q, I_NO, NP, A_MMX),                                             \
+    ROW(o, "v" #n, n##_rm, F_M, S_X, I_NO, P66 | BOTH, A_VVVV)
 #define XMM(o, n) ROW(o, "v" #n, n, F_M, S_X, I_NO, P66 | BOTH, A_VVVV)
 /* Groups 12 to 14: shift of a register by an immediate. */
-#define MMX_XMM_SHIFT_IMM(o, n, g) \
-    ROW(o, #n, n##_mi_mmx, F_M, S_Q, I_UB, NP | REG | G(g), A_MMX), \
+#define MMX_XMM_SHIFT_IMM(o, n, g)                                                                 \
+    ROW(o, #n, n##_mi_mmx, F_M, S_Q, I_UB, NP | REG | G(g), A_MMX),                                \
     ROW(o, "v" #n, n##_mi, F_M, S_X, I_UB, P66 | REG | G(g) | BOTH, A_VVVV)
 
 /* Group 8. */

@@ -14,15 +14,17 @@
 /* VEX alone. */
 #define AVX(o, n, what, attr) ROW(o, #n, n, F_M, S_X, I_NO, P66 | VEX | (what), attr)
 /* FMA: W selects single or double. */
-#define FMA_PACKED(o, n) \
-    ROW(o, #n "ps", n##ps, F_M, S_X, I_NO, P66 | VEX | W0, A_VVVV), ROW(o, #n "pd", n##pd, F_M, S_X, I_NO, P66 | VEX | W1, A_VVVV)
-#define FMA_SCALAR(o, n) \
-    ROW(o, #n "ss", n##ss, F_M, S_D, I_NO, P66 | VEX | W0, A_VVVV), ROW(o, #n "sd", n##sd, F_M, S_Q, I_NO, P66 | VEX | W1, A_VVVV)
-#define FMA(o, form) \
-    FMA_PACKED((o) + 6, vfmaddsub##form), FMA_PACKED((o) + 7, vfmsubadd##form), \
-    FMA_PACKED((o) + 8, vfmadd##form),    FMA_SCALAR((o) + 9, vfmadd##form), \
-    FMA_PACKED((o) + 10, vfmsub##form),   FMA_SCALAR((o) + 11, vfmsub##form), \
-    FMA_PACKED((o) + 12, vfnmadd##form),  FMA_SCALAR((o) + 13, vfnmadd##form), \
+#define FMA_PACKED(o, n)                                                                           \
+    ROW(o, #n "ps", n##ps, F_M, S_X, I_NO, P66 | VEX | W0, A_VVVV),                                \
+    ROW(o, #n "pd", n##pd, F_M, S_X, I_NO, P66 | VEX | W1, A_VVVV)
+#define FMA_SCALAR(o, n)                                                                           \
+    ROW(o, #n "ss", n##ss, F_M, S_D, I_NO, P66 | VEX | W0, A_VVVV),                                \
+    ROW(o, #n "sd", n##sd, F_M, S_Q, I_NO, P66 | VEX | W1, A_VVVV)
+#define FMA(o, form)                                                                               \
+    FMA_PACKED((o) + 6, vfmaddsub##form), FMA_PACKED((o) + 7, vfmsubadd##form),                    \
+    FMA_PACKED((o) + 8, vfmadd##form),    FMA_SCALAR((o) + 9, vfmadd##form),                       \
+    FMA_PACKED((o) + 10, vfmsub##form),   FMA_SCALAR((o) + 11, vfmsub##form),                      \
+    FMA_PACKED((o) + 12, vfnmadd##form),  FMA_SCALAR((o) + 13, vfnmadd##form),                     \
     FMA_PACKED((o) + 14, vfnmsub##form),  FMA_SCALAR((o) + 15, vfnmsub##form)
 #define SHA(o, n) ROW(o, #n, n, F_M, S_O, I_NO, NP, 0)
 #define GATHER(o, n, w) AVX(o, n, MEM | (w), A_VVVV | A_VSIB)

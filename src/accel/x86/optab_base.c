@@ -8,31 +8,44 @@
 // clang-format off
 
 /* ADD to CMP: six forms. */
-#define ALU(o, name, n, lock) \
-    ROW((o) + 0, name, n##_mr, F_M, S_B, I_NO, 0, lock), ROW((o) + 1, name, n##_mr, F_M, S_V, I_NO, 0, lock), \
-    ROW((o) + 2, name, n##_rm, F_M, S_B, I_NO, 0, 0),    ROW((o) + 3, name, n##_rm, F_M, S_V, I_NO, 0, 0), \
-    ROW((o) + 4, name, n##_mi, F_NONE, S_B, I_B, 0, 0),  ROW((o) + 5, name, n##_mi, F_NONE, S_V, I_Z, 0, 0)
+#define ALU(o, name, n, lock)                                                                      \
+    ROW((o) + 0, name, n##_mr, F_M, S_B, I_NO, 0, lock),                                           \
+    ROW((o) + 1, name, n##_mr, F_M, S_V, I_NO, 0, lock),                                           \
+    ROW((o) + 2, name, n##_rm, F_M, S_B, I_NO, 0, 0),                                              \
+    ROW((o) + 3, name, n##_rm, F_M, S_V, I_NO, 0, 0),                                              \
+    ROW((o) + 4, name, n##_mi, F_NONE, S_B, I_B, 0, 0),                                            \
+    ROW((o) + 5, name, n##_mi, F_NONE, S_V, I_Z, 0, 0)
 
 /* Group 1. */
-#define GROUP1(o, size, imm, accept) \
-    ROW(o, "add", add_mi, F_M, size, imm, (accept) | G(0), A_LOCK), ROW(o, "or", or_mi, F_M, size, imm, (accept) | G(1), A_LOCK), \
-    ROW(o, "adc", adc_mi, F_M, size, imm, (accept) | G(2), A_LOCK), ROW(o, "sbb", sbb_mi, F_M, size, imm, (accept) | G(3), A_LOCK), \
-    ROW(o, "and", and_mi, F_M, size, imm, (accept) | G(4), A_LOCK), ROW(o, "sub", sub_mi, F_M, size, imm, (accept) | G(5), A_LOCK), \
-    ROW(o, "xor", xor_mi, F_M, size, imm, (accept) | G(6), A_LOCK), ROW(o, "cmp", cmp_mi, F_M, size, imm, (accept) | G(7), 0)
+#define GROUP1(o, size, imm, accept)                                                               \
+    ROW(o, "add", add_mi, F_M, size, imm, (accept) | G(0), A_LOCK),                                \
+    ROW(o, "or", or_mi, F_M, size, imm, (accept) | G(1), A_LOCK),                                  \
+    ROW(o, "adc", adc_mi, F_M, size, imm, (accept) | G(2), A_LOCK),                                \
+    ROW(o, "sbb", sbb_mi, F_M, size, imm, (accept) | G(3), A_LOCK),                                \
+    ROW(o, "and", and_mi, F_M, size, imm, (accept) | G(4), A_LOCK),                                \
+    ROW(o, "sub", sub_mi, F_M, size, imm, (accept) | G(5), A_LOCK),                                \
+    ROW(o, "xor", xor_mi, F_M, size, imm, (accept) | G(6), A_LOCK),                                \
+    ROW(o, "cmp", cmp_mi, F_M, size, imm, (accept) | G(7), 0)
 
 /* Group 2: by 1, by CL, by immediate. */
-#define GROUP2(o, size, imm, by) \
-    ROW(o, "rol", rol_##by, F_M, size, imm, G(0), 0), ROW(o, "ror", ror_##by, F_M, size, imm, G(1), 0), \
-    ROW(o, "rcl", rcl_##by, F_M, size, imm, G(2), 0), ROW(o, "rcr", rcr_##by, F_M, size, imm, G(3), 0), \
-    ROW(o, "shl", shl_##by, F_M, size, imm, G(4) | G(6), 0), ROW(o, "shr", shr_##by, F_M, size, imm, G(5), 0), \
+#define GROUP2(o, size, imm, by)                                                                   \
+    ROW(o, "rol", rol_##by, F_M, size, imm, G(0), 0),                                              \
+    ROW(o, "ror", ror_##by, F_M, size, imm, G(1), 0),                                              \
+    ROW(o, "rcl", rcl_##by, F_M, size, imm, G(2), 0),                                              \
+    ROW(o, "rcr", rcr_##by, F_M, size, imm, G(3), 0),                                              \
+    ROW(o, "shl", shl_##by, F_M, size, imm, G(4) | G(6), 0),                                       \
+    ROW(o, "shr", shr_##by, F_M, size, imm, G(5), 0),                                              \
     ROW(o, "sar", sar_##by, F_M, size, imm, G(7), 0)
 
 /* Group 3. */
-#define GROUP3(o, size, imm) \
-    ROW(o, "test", test_mi, F_M, size, imm, G(0) | G(1), 0), \
-    ROW(o, "not", not, F_M, size, I_NO, G(2), A_LOCK),    ROW(o, "neg", neg, F_M, size, I_NO, G(3), A_LOCK), \
-    ROW(o, "mul", mul, F_M, size, I_NO, G(4), 0),         ROW(o, "imul", imul_m, F_M, size, I_NO, G(5), 0), \
-    ROW(o, "div", div, F_M, size, I_NO, G(6), 0),         ROW(o, "idiv", idiv, F_M, size, I_NO, G(7), 0)
+#define GROUP3(o, size, imm)                                                                       \
+    ROW(o, "test", test_mi, F_M, size, imm, G(0) | G(1), 0),                                       \
+    ROW(o, "not", not, F_M, size, I_NO, G(2), A_LOCK),                                             \
+    ROW(o, "neg", neg, F_M, size, I_NO, G(3), A_LOCK),                                             \
+    ROW(o, "mul", mul, F_M, size, I_NO, G(4), 0),                                                  \
+    ROW(o, "imul", imul_m, F_M, size, I_NO, G(5), 0),                                              \
+    ROW(o, "div", div, F_M, size, I_NO, G(6), 0),                                                  \
+    ROW(o, "idiv", idiv, F_M, size, I_NO, G(7), 0)
 
 static const struct optab_row rows[] = {
     ALU(0x00, "add", add, A_LOCK),
@@ -84,7 +97,8 @@ static const struct optab_row rows[] = {
     ROW(0x89, "mov", mov_mr, F_M, S_V, I_NO, 0, 0),
     ROW(0x8a, "mov", mov_rm, F_M, S_B, I_NO, 0, 0),
     ROW(0x8b, "mov", mov_rm, F_M, S_V, I_NO, 0, 0),
-    ROW(0x8c, "mov", mov_from_sreg, F_M, S_V, I_NO, G(0) | G(1) | G(2) | G(3) | G(4) | G(5), A_SREG),
+    ROW(0x8c, "mov", mov_from_sreg, F_M, S_V, I_NO, G(0) | G(1) | G(2) | G(3) | G(4) | G(5),
+        A_SREG),
     ROW(0x8d, "lea", lea, F_M, S_V, I_NO, MEM, 0),
     ROW(0x8e, "mov", mov_to_sreg, F_M, S_V, I_NO, G(0) | G(2) | G(3) | G(4) | G(5), A_SREG | A_END),
     ROW(0x8f, "pop", pop_m, F_M, S_D64, I_NO, G(0), 0),

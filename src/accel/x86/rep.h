@@ -34,7 +34,8 @@ bool rep_pause(struct x86_cpu *cpu);
 
 /*
  * After `done` elements: is there another one to do now? Stops when something wants attention, at
- * the end of a stretch, after an element at a data breakpoint, and after each while single-stepping.
+ * the end of a stretch, after an element at a data breakpoint, and after each while
+ * single-stepping.
  */
 static inline bool rep_next(struct x86_cpu *cpu, const struct insn *i, uint64_t done)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The arithmetic of shifts and plain rotates, with their lazy flags (op_shift.c tells what they do).
-// Shared by the operation functions and an engine's specialised variants.
+// The arithmetic of shifts and plain rotates, with their lazy flags (op_shift.c tells what they
+// do). Shared by the operation functions and an engine's specialised variants.
 #pragma once
 
 #include "regs.h"
