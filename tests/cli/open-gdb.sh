@@ -42,8 +42,10 @@ start_first
 stat -c 'mode %a' socket
 t "${boot[@]}" -gdb unix:socket
 # One that died without a word leaves the name behind; the next takes it over.
+exec 3>&2 2>/dev/null # where bash may tell of it
 kill -KILL "$(<pid)"
-wait "$first" 2>/dev/null
+wait "$first"
+exec 2>&3
 [[ -S socket ]] && echo 'left behind'
 start_first
 t "${boot[@]}" -gdb unix:socket

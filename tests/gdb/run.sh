@@ -22,7 +22,8 @@ bin=$(realpath "${1:?usage: tests/gdb/run.sh [--testbed] [--engine NAME] MINIVMM
 shift
 topics=("$@")
 ((${#topics[@]})) || topics=(start-stop step watch threads detach lost-client garbage end tcp control kernel)
-((${#topics[@]} - $#)) && [[ $testbed ]] && topics=(step detach end)
+((${#topics[@]} - $#)) && [[ $testbed ]] && topics=(step detach end clocks)
+clock_test=$top/build/tests/unit/kvm_time_test
 image=$top/build/guest-images/smp_long.img
 work=$(mktemp -d)
 vmm=
@@ -298,6 +299,12 @@ END
     ended_well
 }
 
+# What a guest's clocks show when it was held.
+clocks() {
+    "$clock_test" >"$work/said" 2>&1
+    expect '^100%: Checks: [1-9]'
+}
+
 kernel() {
     local elf=$work/vmlinux
     timeout 100 "$bin" run --accel "$engine" --kernel "$kernel_dir/vmlinuz" --modules "$kernel_dir/modules" --append nokaslr -- \
@@ -343,7 +350,7 @@ END
 in_testbed() {
     local python data log=$work/testbed status
     python=$(gdb -nx -batch -ex 'python import os; print(os.path.dirname(os.__file__))' 2>/dev/null)
-    local files=(--file /bin/bash --file "$(command -v gdb)" --file "$bin" --file "$image" --file "$image.elf" --file "$here")
+    local files=(--file /bin/bash --file "$(command -v gdb)" --file "$bin" --file "$image" --file "$image.elf" --file "$here" --file "$clock_test")
     data=$(gdb -nx -batch -ex 'show data-directory' | cut -d'"' -f2)
     [[ ! -d $data ]] || files+=(--file "$data")
     if [[ -d $python ]]; then

@@ -194,6 +194,8 @@ static int kvm_reset(struct accel *a, struct err *err)
         rc = kvm_vcpu_init(&a->vcpus[i], err);
     if (!rc && a->debug)
         rc = kvm_debug_arm_all(a, err);
+    if (!rc)
+        kvm_time_renew(a);
     return rc;
 }
 
@@ -212,6 +214,7 @@ const struct accel_ops kvm_accel = {
     .get_state = kvm_get_state,
     .set_state = kvm_set_state,
     .set_debug = kvm_set_debug,
+    .hold_time = kvm_hold_time,
     .step = kvm_vcpu_step,
     .cpuid_limit = kvm_cpuid_limit,
 };
