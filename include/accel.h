@@ -182,6 +182,12 @@ struct accel_ops {
      */
     int (*set_debug)(struct accel *a, const struct debug_plan *plan, struct err *err);
     /*
+     * Let the time that the engine itself keeps for the guest stand still, or go on from there
+     * (TSC, timers and clocks of the host kernel). All vCPUs are stopped; under the device lock.
+     * False: it cannot, and goes on. NULL: all time is the clock's.
+     */
+    bool (*hold_time)(struct accel *a, bool on);
+    /*
      * Lockstep only, else NULL. step: one instruction, then EXIT_STEP. With `until`, as many as it
      * takes to come to that place: for instructions that a debug trap after them would change or
      * that are several by the engine's count.

@@ -5,24 +5,29 @@
 // is anybody's to take off.
 //
 // Time: on engines of our own everything the guest can tell the time by (devices' clock, local APIC timers, TSC) comes from one clock, which
-// stands still meanwhile; the guest notices nothing but the date. Under KVM TSC, kvmclock and local APIC timers are the kernel's and go on, so
-// the devices' clock goes on too, its watchdog included: two that disagree would be worse for a guest than a jump.
+// stands still meanwhile; the guest notices nothing but the date. What an engine keeps itself it holds itself; where it cannot, the devices'
+// clock goes on too, its watchdog included: two that disagree would be worse for a guest than a jump.
 #include "devices/pm.h"
 #include "src/control/control.h"
 #include "src/vm.h"
 
 static void stop_time(struct vm *vm)
 {
-    if (!vm->accel.ops || vm->accel.ops->caps & ACCEL_CAP_NATIVE)
+    const struct accel_ops *ops = vm->accel.ops;
+    if (!ops)
         return;
     pthread_mutex_lock(&vm->lock);
-    clock_hold(&vm->clock);
+    if (!ops->hold_time || ops->hold_time(&vm->accel, true))
+        clock_hold(&vm->clock);
     pthread_mutex_unlock(&vm->lock);
 }
 
 static void start_time(struct vm *vm)
 {
+    const struct accel_ops *ops = vm->accel.ops;
     pthread_mutex_lock(&vm->lock);
+    if (ops && ops->hold_time)
+        ops->hold_time(&vm->accel, false);
     clock_release(&vm->clock);
     pthread_mutex_unlock(&vm->lock);
 }

@@ -148,8 +148,8 @@ void gate_open_to_leave(struct vm *vm);
 
 /*
  * pause.c, on the event loop's thread: stop all vCPUs where they are, and let them go on when nobody else wants them to stay. -S counts as
- * whoever comes first. False: that one's brake was so before. While they are stopped guest time stands still, but for engines that run guest code
- * natively, whose time is the host's.
+ * whoever comes first. False: that one's brake was so before. While they are stopped guest time stands still where the engine
+ * can let it.
  */
 enum vm_brake { BRAKE_START = 1, BRAKE_CONTROL = 2, BRAKE_GDB = 4 }; /* -S; QMP and monitor; the debugger */
 bool vm_pause(struct vm *vm, enum vm_brake whose);

@@ -26,7 +26,7 @@ struct gdb {
     struct gdb_address address;
     struct fd_watch listener, client, wake;
     bool leaving; /* the client is done: close when all is sent */
-    uint8_t out[OUT_MAX];
+    uint8_t *out; /* OUT_MAX bytes while there is a client */
     size_t nout;
 
     pthread_mutex_t lock; /* a leaf, for these two */
@@ -98,14 +98,36 @@ static void kill_machine(void *opaque)
     vm_request_stop(g->vm, STOP_QUIT, 0);
 }
 
+/* --- descriptors --- */
+
+static int watch(struct gdb *g, struct fd_watch *w, int fd, void (*ready)(void *, uint32_t))
+{
+    *w = (struct fd_watch){.fd = fd, .events = EPOLLIN, .ready = ready, .self = g};
+    return fd < 0 ? fd : evloop_add(&g->vm->loop, w);
+}
+
+static void close_watch(struct gdb *g, struct fd_watch *w)
+{
+    if (w->added)
+        evloop_remove(&g->vm->loop, w);
+    if (w->fd >= 0)
+        close(w->fd);
+    *w = (struct fd_watch){.fd = -1};
+}
+
+static void close_client(struct gdb *g)
+{
+    close_watch(g, &g->client);
+    free(g->out);
+    g->out = NULL;
+    g->nout = 0;
+}
+
 static void drop_client(struct gdb *g)
 {
     if (!g->client.added)
         return;
-    evloop_remove(&g->vm->loop, &g->client);
-    close(g->client.fd);
-    g->client = (struct fd_watch){.fd = -1};
-    g->nout = 0;
+    close_client(g);
     stub_disconnect(&g->stub);
 }
 
@@ -130,7 +152,7 @@ static void send_bytes(void *opaque, const void *bytes, size_t len)
     struct gdb *g = opaque;
     if (!g->client.added)
         return;
-    if (len > sizeof g->out - g->nout) {
+    if (len > OUT_MAX - g->nout) {
         g->leaving = true;
         g->nout = 0;
         return;
@@ -175,28 +197,20 @@ static void on_listener(void *self, uint32_t events)
     int fd = accept4(g->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
-    if (g->client.added) { /* one at a time */
+    uint8_t *out = g->client.added ? NULL : malloc(OUT_MAX); /* one at a time */
+    if (!out) {
         close(fd);
         return;
     }
     gdb_address_tune(fd);
-    g->client = (struct fd_watch){.fd = fd, .events = EPOLLIN, .ready = on_client, .self = g};
+    g->out = out;
     g->leaving = false;
-    g->nout = 0;
     stub_connect(&g->stub);
-    if (evloop_add(&g->vm->loop, &g->client)) {
-        close(fd);
-        g->client = (struct fd_watch){.fd = -1};
-    }
+    if (watch(g, &g->client, fd, on_client))
+        close_client(g);
 }
 
 /* --- the life of the server --- */
-
-static int watch(struct gdb *g, struct fd_watch *w, int fd, void (*ready)(void *, uint32_t))
-{
-    *w = (struct fd_watch){.fd = fd, .events = EPOLLIN, .ready = ready, .self = g};
-    return fd < 0 ? fd : evloop_add(&g->vm->loop, w);
-}
 
 static int start(struct gdb *g, struct err *err)
 {
@@ -245,21 +259,13 @@ void gdb_ended(struct gdb *g, unsigned status)
         stub_ended(&g->stub, status);
 }
 
-static void close_watch(struct gdb *g, struct fd_watch *w)
-{
-    if (w->added)
-        evloop_remove(&g->vm->loop, w);
-    if (w->fd >= 0)
-        close(w->fd);
-}
-
 void gdb_close(struct gdb *g)
 {
     if (!g)
         return;
     if (g->listener.fd >= 0 && g->address.path)
         unlink(g->address.path);
-    close_watch(g, &g->client);
+    close_client(g);
     close_watch(g, &g->listener);
     close_watch(g, &g->wake);
     pthread_mutex_destroy(&g->lock);

@@ -102,6 +102,7 @@ RESUME
 SHUTDOWN host-qmp-quit'
 
 check monitor-on-a-pipe eval '{ printf "info version\nstop\ninfo status\nquit\n"; sleep 1; } | start_loop -monitor stdio >pipe && grep -q "engine interp" pipe && grep -q "VM status: paused" pipe'
+check start-stopped eval '{ printf "info status\ncont\ninfo status\nquit\n"; sleep 1; } | start_loop -S -monitor stdio >pipe && grep -A9 "VM status: prelaunch" pipe | grep -q "VM status: running"'
 behind_ctrl_a_c() {
     ./pty_run raw 'send:\x01c' 'expect:minivmm monitor' 'send:info statux\x7fs\x0d' 'expect:VM status: running' 'send:stop\x0d' \
         'send:info status\x0d' 'expect:VM status: paused' 'send:cont\x0d' 'send:\x01c' 'send:not for the monitor\x0d' 'send:\x01c' \

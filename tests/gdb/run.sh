@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # gdb itself against guests: a small one with four CPUs, and the stock kernel with its symbols. What gdb prints is looked at line by line.
+# Topics: those below, as functions.
 # Usage: tests/gdb/run.sh [--testbed] [--engine NAME] MINIVMM [TOPIC]...        kvm: for hosts that have it
 # --testbed: KVM inside one session of tests/testbed, gdb beside it. Its emulated processor tells a hypervisor of neither INT3 nor the breakpoint
 # registers of a guest, so by default only the topics without breakpoints are tried there.
@@ -19,9 +20,12 @@ fi
 bin=$(realpath "${1:?usage: tests/gdb/run.sh [--testbed] [--engine NAME] MINIVMM [TOPIC]...}")
 shift
 topics=("$@")
-((${#topics[@]})) || topics=(start-stop step watch threads detach lost-client garbage end tcp control kernel)
-((${#topics[@]} - $#)) && [[ $testbed ]] && topics=(step detach end)
+((${#topics[@]})) || topics=(start-stop step watch threads detach lost-client garbage end tcp control attach kernel)
+((${#topics[@]} - $#)) && [[ $testbed ]] && topics=(step detach end clocks attach)
+clock_test=$top/build/tests/unit/kvm_time_test
 image=$top/build/guest-images/smp_long.img
+kernel=$top/build/gdb-kernel # in the testbed, where it cannot be made
+[[ -d $kernel ]] || kernel=$work/kernel
 vmm=
 
 # A guest that waits for gdb; its serial port is in $work/console.
@@ -289,15 +293,75 @@ END
     ended_well
 }
 
-kernel() {
-    local elf=$work/vmlinux
-    timeout 100 "$bin" run --accel "$engine" --kernel "$kernel_dir/vmlinuz" --modules "$kernel_dir/modules" --append nokaslr -- \
+# What a guest's clocks show when it was held.
+clocks() {
+    "$clock_test" >"$work/said" 2>&1
+    expect '^100%: Checks: [1-9]'
+}
+
+# What the topics with a stock kernel want: its symbols are those that it tells itself.
+prepare_kernel() {
+    mkdir "$1"
+    timeout 100 "$bin" run --accel interp --kernel "$kernel_dir/vmlinuz" --modules "$kernel_dir/modules" --append nokaslr -- \
         cat /proc/kallsyms >"$work/kallsyms" 2>"$work/noise" || { echo 'no symbols'; cat "$work/noise"; return; }
-    "$here/kernel-symbols" "$kernel_dir/vmlinux" "$work/kallsyms" "$elf"
-    "$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --init "$here/guest-init.sh"
-    local jiffies
-    jiffies=0x$(awk '$3 == "jiffies_64" {print $1}' "$work/kallsyms")
-    launch -m 256 -smp 2 -kernel "$kernel_dir/vmlinux" -initrd "$work/initrd.cpio" -append 'console=ttyS0 nokaslr' -S
+    "$here/kernel-symbols" "$kernel_dir/vmlinux" "$work/kallsyms" "$1/vmlinux"
+    "$top/guest-images/linux/mkinitramfs" "$1/initrd.cpio" --init "$here/guest-init.sh"
+    awk '$3 == "jiffies_64" {print "0x" $1}' "$work/kallsyms" >"$1/jiffies"
+}
+
+launch_kernel() {
+    [[ -d $kernel ]] || prepare_kernel "$kernel"
+    launch -m 256 -smp 2 -kernel "$kernel/vmlinux" -initrd "$kernel/initrd.cpio" -append 'console=ttyS0 nokaslr' "$@"
+}
+
+lines() {
+    wc -l <"$work/console"
+}
+
+# It runs, and not only in a circle.
+lives_on() {
+    local before i
+    before=$(lines)
+    for ((i = 0; i < 100; i++)); do
+        (($(lines) <= before + 1)) || return 0
+        sleep 0.2
+    done
+    echo 'the guest does not go on:'
+    tail -n 3 "$work/console"
+}
+
+# A stock kernel in the midst of its work, without breakpoints.
+attach() {
+    local elf=$kernel/vmlinux i
+    launch_kernel
+    for ((i = 0; i < 300; i++)); do
+        ! grep -q '^alive' "$work/console" 2>/dev/null || break
+        sleep 0.2
+    done
+    debug <<END
+info threads
+stepi
+stepi
+stepi
+print \$cr3 != 0
+shell P=\$PPID; (sleep 2; kill -INT \$P) &
+continue
+thread apply all stepi
+x/2i \$rip
+info registers gs_base efer
+detach
+END
+    expect 'Thread 1 \(CPU 0' 'Thread 2 \(CPU 1' '^\$1 = 1' 'received signal SIGINT' 'Thread 2' 'Thread 1' '=> 0x' '^efer +0x' 'detached'
+    lives_on
+    kill "$vmm" 2>/dev/null
+    wait "$vmm"
+    vmm=
+}
+
+kernel() {
+    local elf=$kernel/vmlinux jiffies
+    launch_kernel -S
+    jiffies=$(<"$kernel/jiffies")
     debug <<END
 hbreak kernel_init
 continue
@@ -324,7 +388,7 @@ END
     expect 'hit Breakpoint 1, .*kernel_init' '^#1 .*ret_from_fork' 'CPU 0, running' 'CPU 1, not started' 'hit Breakpoint 2, .*do_sys_openat2' \
         '^#1 .*sys_open' '^rip .*<do_sys_openat2\+' 'hit Hardware watchpoint 3' '^#0 .* in .*tick' 'received signal SIGINT' \
         'Thread 1 \(CPU 0' 'Thread 2 \(CPU 1, (running|halted)' '^\$1 = 1' 'detached'
-    kill -0 "$vmm" 2>/dev/null || echo 'the guest is gone'
+    lives_on
     kill "$vmm" 2>/dev/null
     wait "$vmm"
     vmm=
@@ -334,13 +398,16 @@ END
 in_testbed() {
     local python data log=$work/testbed status
     python=$(gdb -nx -batch -ex 'python import os; print(os.path.dirname(os.__file__))' 2>/dev/null)
-    local files=(--file /bin/bash --file "$(command -v gdb)" --file "$bin" --file "$image" --file "$image.elf" --file "$here" --file "$top/tests/lib/suite.sh")
+    local files=(--file /bin/bash --file "$(command -v gdb)" --file "$bin" --file "$image" --file "$image.elf" --file "$here" --file "$top/tests/lib/suite.sh" --file "$clock_test")
     data=$(gdb -nx -batch -ex 'show data-directory' | cut -d'"' -f2)
     [[ ! -d $data ]] || files+=(--file "$data")
     if [[ -d $python ]]; then
         mkdir "$work/python"
         cp -r "$python"/*.py "$python"/{encodings,collections,importlib,re,json} "$work/python"
         files+=(--file "$work/python:$python")
+    fi
+    if [[ " $* " == *' attach '* ]]; then
+        kernel_dir=$("$top/guest-images/linux/fetch-kernel") && prepare_kernel "$kernel" && files+=(--file "$kernel:$top/build/gdb-kernel")
     fi
     "$top/tests/testbed/testbed" --timeout 600 "${files[@]}" -- /bin/bash "$here/run.sh" --engine "$engine" "$bin" "$@" 2>"$log"
     status=$?
@@ -355,11 +422,11 @@ why_not() {
     [[ -e $image.elf ]] || { echo 'the small guests are not built (make guests)'; return; }
     if [[ $engine == kvm && ! $testbed && ! -w /dev/kvm ]]; then
         echo 'no /dev/kvm for us here'
-    elif [[ $engine == kvm && $1 == @(watch|kernel) ]] && ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
+    elif [[ $engine == kvm && ! $testbed && $1 == @(watch|attach|clocks|kernel) ]] && ! grep -qwE 'svm|vmx' /proc/cpuinfo; then
         echo 'no hardware is behind the KVM of this host'
     fi
     [[ $1 != garbage ]] || command -v python3 >/dev/null || echo 'no python3 here'
-    if [[ $1 == kernel ]]; then
+    if [[ $1 == @(attach|kernel) && ! -d $kernel ]]; then
         find_kernel || echo "$no_kernel"
     fi
 }

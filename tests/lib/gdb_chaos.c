@@ -49,6 +49,8 @@ static void on_resume(void *opaque)
 {
     struct vm_exit exit = {.kind = EXIT_INTR};
     (void)opaque;
+    if (runs % 2)
+        stub_note(&stub, "a note\n");
     if (!runs)
         return;
     runs--;

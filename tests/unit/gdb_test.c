@@ -438,6 +438,23 @@ START_TEST(stub_interrupt_stops_only_what_runs)
 }
 END_TEST
 
+START_TEST(stub_note_is_for_who_waits)
+{
+    runs = 0;
+    stub_note(&stub, "x");
+    ck_assert_uint_eq(nsaid, 0);
+    say("c");
+    nsaid = 0;
+    stub_note(&stub, "a\n");
+    ck_assert_str_eq(said, "$O610a#47");
+    nsaid = 0;
+    stub_feed(&stub, (const uint8_t *)"\x03", 1);
+    nsaid = 0;
+    stub_note(&stub, "x");
+    ck_assert_uint_eq(nsaid, 0);
+}
+END_TEST
+
 START_TEST(stub_kill_asks_for_the_end)
 {
     say("k");
@@ -477,6 +494,7 @@ int main(void)
     tcase_add_test(talks, stub_detach_and_disconnect_leave_no_breakpoints);
     tcase_add_test(talks, stub_disconnect_while_running_takes_the_plan_away);
     tcase_add_test(talks, stub_interrupt_stops_only_what_runs);
+    tcase_add_test(talks, stub_note_is_for_who_waits);
     tcase_add_test(talks, stub_kill_asks_for_the_end);
     suite_add_tcase(suite, packets);
     suite_add_tcase(suite, talks);

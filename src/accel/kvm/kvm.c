@@ -188,6 +188,8 @@ static int kvm_reset(struct accel *a, struct err *err)
         rc = kvm_vcpu_init(&a->vcpus[i], err);
     if (!rc && a->debug)
         rc = kvm_debug_arm_all(a, err);
+    if (!rc)
+        kvm_time_renew(a);
     return rc;
 }
 
@@ -208,5 +210,6 @@ const struct accel_ops kvm_accel = {
     .rip = kvm_rip,
     .counters = kvm_counters,
     .set_debug = kvm_set_debug,
+    .hold_time = kvm_hold_time,
     .step = kvm_vcpu_step,
 };

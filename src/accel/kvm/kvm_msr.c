@@ -69,25 +69,32 @@ static uint64_t value_of(const struct cpu_msrs *m, const struct row *row)
     return val;
 }
 
-/* True when register `index` can be read. */
-static bool read_one(int fd, uint32_t index, uint64_t *val)
+bool kvm_msr_read(const struct vcpu *v, uint32_t index, uint64_t *val)
 {
+    const struct kvm_vcpu *kv = v->priv;
     union list list = {.msrs = {.nmsrs = 1}};
     list.msrs.entries[0].index = index;
-    if (kvm_ioctl(fd, KVM_GET_MSRS, &list) != 1)
+    if (kvm_ioctl(kv->fd, KVM_GET_MSRS, &list) != 1)
         return false;
     *val = list.msrs.entries[0].data;
     return true;
 }
 
+bool kvm_msr_write(const struct vcpu *v, uint32_t index, uint64_t val)
+{
+    const struct kvm_vcpu *kv = v->priv;
+    union list list = {.msrs = {.nmsrs = 1}};
+    list.msrs.entries[0] = (struct kvm_msr_entry){.index = index, .data = val};
+    return kvm_ioctl(kv->fd, KVM_SET_MSRS, &list) == 1;
+}
+
 void kvm_msrs_find(struct vcpu *v)
 {
     struct kvm_vm *kvm = v->accel->priv;
-    const struct kvm_vcpu *kv = v->priv;
     uint64_t val;
     kvm->msrs_here = 0;
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-        if (read_one(kv->fd, rows[i].index, &val))
+        if (kvm_msr_read(v, rows[i].index, &val))
             kvm->msrs_here |= 1ull << i;
         else
             log_msg(LOG_ACCEL, "kvm: MSR %#x is not there", rows[i].index);
@@ -119,8 +126,7 @@ int kvm_msrs_get(struct vcpu *v, struct cpu_state *out, struct err *err)
 
 int kvm_msr_get_kernel_gs_base(struct vcpu *v, struct cpu_state *out, struct err *err)
 {
-    const struct kvm_vcpu *kv = v->priv;
-    if (read_one(kv->fd, MSR_KERNEL_GS_BASE, &out->msr.kernel_gs_base))
+    if (kvm_msr_read(v, MSR_KERNEL_GS_BASE, &out->msr.kernel_gs_base))
         return 0;
     return err_set(err, EIO, "-accel kvm: MSR %#x of vCPU %u cannot be read", MSR_KERNEL_GS_BASE,
                    v->id);
@@ -148,13 +154,12 @@ static unsigned set_from(const struct vcpu *v, const struct cpu_msrs *in, unsign
 
 int kvm_msrs_set(struct vcpu *v, const struct cpu_state *in, struct err *err)
 {
-    const struct kvm_vcpu *kv = v->priv;
     for (unsigned next = 0; next < ARRAY_LEN(rows); next++) {
         next = set_from(v, &in->msr, next);
         if (next == ARRAY_LEN(rows))
             break;
         uint64_t wanted = value_of(&in->msr, &rows[next]), is = 0;
-        if (!read_one(kv->fd, rows[next].index, &is) || is != wanted)
+        if (!kvm_msr_read(v, rows[next].index, &is) || is != wanted)
             return err_set(err, EINVAL, "-accel kvm: KVM refuses %#llx for MSR %#x of vCPU %u",
                            (unsigned long long)wanted, rows[next].index, v->id);
     }

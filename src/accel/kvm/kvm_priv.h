@@ -35,6 +35,13 @@ struct kvm_debug {
     uint32_t block_irq; /* KVM_GUESTDBG_BLOCKIRQ where the kernel has it */
 };
 
+/* Where the guest's time stands (kvm_time.c). */
+struct kvm_time {
+    bool stands;
+    struct kvm_clock_data clock;
+    uint64_t tsc; /* of the first vCPU */
+};
+
 struct kvm_vm {
     int sys_fd, vm_fd;
     size_t run_size;          /* bytes of a vCPU's run page */
@@ -49,6 +56,7 @@ struct kvm_vm {
     struct evloop *loop;
     bool msi_gsi_used[KVM_MSI_ROUTES];
     struct kvm_debug debug;
+    struct kvm_time time;
     struct kvm_irq_routing *routes; /* pins first, then one entry per bound MSI */
 };
 
@@ -60,6 +68,7 @@ struct kvm_vcpu {
     struct cpu_state *known; /* kvm_follow.c; NULL: does not follow */
     bool known_all;      /* ... in all parts */
     bool page_has_regs;  /* the run page has the registers as they are */
+    uint64_t deadline;   /* kvm_time.c: IA32_TSC_DEADLINE while time stands */
     bool unfinished;     /* the last exit was an access that KVM completes at the next entry */
 };
 
@@ -106,6 +115,10 @@ int kvm_debug_arm_all(struct accel *a, struct err *err); /* vCPUs were made anew
 void kvm_debug_exit(struct vcpu *v, struct vm_exit *out);
 void kvm_debug_failure(struct vcpu *v, struct vm_exit *out); /* an EXIT_FAIL may be a breakpoint */
 
+/* kvm_time.c */
+bool kvm_hold_time(struct accel *a, bool on);
+void kvm_time_renew(struct accel *a); /* vCPUs were made anew */
+
 /* kvm_fpu.c: x87, vectors, XCR0. */
 int kvm_fpu_get(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_fpu_get_vectors(struct vcpu *v, struct cpu_state *out, struct err *err); /* all but XCR0 */
@@ -115,6 +128,8 @@ int kvm_fpu_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 void kvm_msrs_find(struct vcpu *v);
 /* SWAPGS changes it */
 int kvm_msr_get_kernel_gs_base(struct vcpu *v, struct cpu_state *out, struct err *err);
+bool kvm_msr_read(const struct vcpu *v, uint32_t index, uint64_t *val); /* false: there is none */
+bool kvm_msr_write(const struct vcpu *v, uint32_t index, uint64_t val);
 int kvm_msrs_get(struct vcpu *v, struct cpu_state *out, struct err *err);
 int kvm_msrs_set(struct vcpu *v, const struct cpu_state *in, struct err *err);
 
