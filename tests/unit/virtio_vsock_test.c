@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -584,6 +585,23 @@ START_TEST(vsock_connections_are_bounded)
 }
 END_TEST
 
+START_TEST(vsock_client_without_a_descriptor_is_hung_up_on)
+{
+    struct rlimit all, none;
+    int late = vr_client(&r), next = dup(late);
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &all);
+    none = all;
+    none.rlim_cur = (rlim_t)next;
+    setrlimit(RLIMIT_NOFILE, &none);
+    vr_settle(&r);
+    setrlimit(RLIMIT_NOFILE, &all);
+    hear(late, "");
+    close(late);
+    close(host_begins());
+}
+END_TEST
+
 START_TEST(vsock_silent_clients_give_way)
 {
     int fd[VSOCK_CONNS + 1];
@@ -690,6 +708,7 @@ int main(void)
     tcase_add_test(tc, vsock_receive_buffer_without_room_breaks_the_device);
     tcase_add_test(tc, vsock_answers_that_nobody_takes_stop_the_sender_alone);
     tcase_add_test(tc, vsock_connections_are_bounded);
+    tcase_add_test(tc, vsock_client_without_a_descriptor_is_hung_up_on);
     tcase_add_test(tc, vsock_silent_clients_give_way);
     tcase_add_test(tc, vsock_reset_ends_everything);
     tcase_add_loop_test(tc, vsock_lost_connections_are_an_event, 0, 2);
