@@ -19,16 +19,23 @@ check() {
     fi
 }
 
-# Wait until the guest has said a line.
-said() {
+# COMMAND...: until it succeeds, or the machine has ended; 90 s at most.
+await() {
     i=0
-    while [ $i -lt 900 ]; do
-        tr -d '\r' <console | grep -q "^TEST $1" && return 0
-        kill -0 "$vm" 2>/dev/null || return 1
+    until "$@"; do
+        [ $i -lt 900 ] && kill -0 "$vm" 2>/dev/null || return 1
         sleep 0.1
         i=$((i + 1))
     done
-    return 1
+}
+
+has_said() {
+    tr -d '\r' <console | grep -q "^TEST $1"
+}
+
+# Wait until the guest has said a line.
+said() {
+    await has_said "$1"
 }
 
 line() {
@@ -40,16 +47,10 @@ rss() {
     sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$vm/status"
 }
 
-# By 64 MiB; the guest tells of what it has freed some seconds later.
-rss_falls() {
-    i=0
-    while [ $i -lt 300 ]; do
-        freed=$(rss)
-        [ $((full - freed)) -gt $((64 * 1024)) ] && return 0
-        sleep 0.1
-        i=$((i + 1))
-    done
-    return 1
+# The host has 64 MiB back.
+has_back() {
+    freed=$(rss)
+    [ $((full - freed)) -gt $((64 * 1024)) ]
 }
 
 # BYTES ONE OTHER: what one end got is what the other end sent, and all of it.
@@ -82,7 +83,7 @@ first_life() {
     check guest-elsewhere test "$(line elsewhere)"
     said full
     full=$(rss)
-    check memory-comes-back rss_falls
+    check memory-comes-back await has_back # the guest tells of it some seconds later
 }
 
 # Connections in both directions that only the reset ends.
@@ -119,16 +120,14 @@ ctl() {
     "$minivmm" ctl qmp "$@" 2>&1
 }
 
+guest_has() {
+    ctl query-balloon | grep -q "\"actual\": $1\$"
+}
+
 # MIB: leave the guest so much, and wait until that is so.
 leave_guest() {
     ctl balloon value=$(($1 << 20)) >/dev/null
-    i=0
-    while [ $i -lt 300 ]; do
-        ctl query-balloon | grep -q "\"actual\": $(($1 << 20))\$" && return 0
-        sleep 0.1
-        i=$((i + 1))
-    done
-    return 1
+    await guest_has $(($1 << 20))
 }
 
 balloon() {
@@ -136,7 +135,7 @@ balloon() {
     said freed
     full=$(rss)
     check target-is-reached leave_guest 96
-    check memory-comes-back rss_falls
+    check memory-comes-back await has_back
     check target-is-taken-back leave_guest 256
     ctl quit >/dev/null
     wait "$vm"
