@@ -4,12 +4,23 @@
 #include "unix_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+static atomic_int reserve = -1; /* the process's last descriptor */
+
+static void make_reserve(void)
+{
+    int none = -1, fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && !atomic_compare_exchange_strong(&reserve, &none, fd))
+        close(fd);
+}
 
 static int new_socket(void)
 {
@@ -59,5 +70,28 @@ int unix_listen(const char *who, const char *path, int backlog, struct err *err)
     }
     if (rc)
         close(fd);
+    else
+        make_reserve();
     return rc ? rc : fd;
+}
+
+static int accept_next(int listener)
+{
+    return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+int unix_accept(int listener)
+{
+    int fd = accept_next(listener);
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
+        return fd;
+    fd = atomic_exchange(&reserve, -1);
+    if (fd >= 0)
+        close(fd);
+    fd = accept_next(listener);
+    if (fd >= 0)
+        close(fd);
+    make_reserve();
+    errno = fd >= 0 ? EAGAIN : EMFILE;
+    return -1;
 }

@@ -145,7 +145,7 @@ static void accept_client(void *self)
     struct err err = {{0}};
     if (s->connected)
         return;
-    int fd = accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = unix_accept(s->listener.fd);
     if (fd < 0 || serve(s, fd, &err)) {
         if (err.msg[0])
             log_warn("socket '%s': %s", s->path, err.msg);

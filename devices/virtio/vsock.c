@@ -16,7 +16,6 @@
 #define QUEUE_SIZE 256
 enum { RX, TX, EVENTS, QUEUES };
 #define TURN 64 /* packets */
-#define HEADER_BYTES 44
 #define IOVS 8 /* areas of a receive buffer that are used; drivers have one or two */
 #define F_STREAM 1ull
 #define EVENT_TRANSPORT_RESET 0
@@ -35,44 +34,12 @@ static struct virtio_vsock *from_virtio(struct virtio *vd)
     return container_of(vd, struct virtio_vsock, vd);
 }
 
-/* --- headers --- */
-
-static struct vsock_header header_load(const uint8_t *p)
-{
-    return (struct vsock_header){
-        .src_cid = load_le64(p),
-        .dst_cid = load_le64(p + 8),
-        .src_port = load_le32(p + 16),
-        .dst_port = load_le32(p + 20),
-        .len = load_le32(p + 24),
-        .type = load_le16(p + 28),
-        .op = load_le16(p + 30),
-        .flags = load_le32(p + 32),
-        .buf_alloc = load_le32(p + 36),
-        .fwd_cnt = load_le32(p + 40),
-    };
-}
-
-static void header_store(uint8_t *p, const struct vsock_header *h)
-{
-    store_le64(p, h->src_cid);
-    store_le64(p + 8, h->dst_cid);
-    store_le32(p + 16, h->src_port);
-    store_le32(p + 20, h->dst_port);
-    store_le32(p + 24, h->len);
-    store_le16(p + 28, h->type);
-    store_le16(p + 30, h->op);
-    store_le32(p + 32, h->flags);
-    store_le32(p + 36, h->buf_alloc);
-    store_le32(p + 40, h->fwd_cnt);
-}
-
 /* --- to the guest --- */
 
 /* The writable areas of a chain behind the header: how many. */
 static unsigned payload_areas(const struct virtq_chain *c, struct iovec *out)
 {
-    size_t skip = HEADER_BYTES;
+    size_t skip = VSOCK_HEADER_BYTES;
     unsigned n = 0;
     for (unsigned i = c->nread; i < c->nread + c->nwrite && n < IOVS; i++) {
         struct iovec v = c->iov[i];
@@ -88,19 +55,19 @@ static unsigned payload_areas(const struct virtq_chain *c, struct iovec *out)
 static bool deliver(struct virtio_vsock *dev)
 {
     struct iovec iov[IOVS];
-    uint8_t bytes[HEADER_BYTES];
+    uint8_t bytes[VSOCK_HEADER_BYTES];
     struct vsock_header h;
-    if (dev->rx->write_bytes <= HEADER_BYTES) {
+    if (dev->rx->write_bytes <= VSOCK_HEADER_BYTES) {
         virtio_broken(&dev->vd, "a receive buffer without room for a packet");
         return false;
     }
     if (!vsock_take(dev->sock, &h, iov, payload_areas(dev->rx, iov)))
         return false;
-    header_store(bytes, &h);
+    vsock_header_store(bytes, &h);
     chain_write(dev->rx, 0, bytes, sizeof bytes);
     if (h.len)
         chain_wrote(dev->rx);
-    virtq_push(dev->rx, HEADER_BYTES + h.len);
+    virtq_push(dev->rx, VSOCK_HEADER_BYTES + h.len);
     dev->rx = NULL;
     return true;
 }
@@ -133,12 +100,12 @@ static void pump(struct virtio_vsock *dev)
 
 static void put_packet(struct virtio_vsock *dev, struct virtq_chain *chain)
 {
-    uint8_t bytes[HEADER_BYTES];
+    uint8_t bytes[VSOCK_HEADER_BYTES];
     if (!chain_pull(chain, bytes, sizeof bytes)) {
         log_guest("virtio-vsock: a packet shorter than its header");
         return;
     }
-    struct vsock_header h = header_load(bytes);
+    struct vsock_header h = vsock_header_load(bytes);
     if (h.len > chain->read_bytes) {
         log_guest("virtio-vsock: a packet of %u bytes with %llu in it", h.len,
                   (unsigned long long)chain->read_bytes);

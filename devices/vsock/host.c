@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "devices/vsock/priv.h"
-#include "log.h"
 #include "unix_socket.h"
 
 #define ACCEPT_TURN 16
@@ -54,16 +53,12 @@ void host_end(struct vsock *v)
 
 /* --- connections that the host begins --- */
 
-/* False: nobody waits, or (no descriptors left) none can be served before another has gone. */
+/* False: nobody waits. */
 static bool accept_one(struct vsock *v)
 {
-    int fd = accept4(v->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = unix_accept(v->listener.fd);
     if (fd < 0) {
-        bool no_matter = errno == EAGAIN || errno == ECONNABORTED || errno == EINTR;
-        if (!no_matter)
-            log_warn("-vsock: accept a client of '%s': %s", v->addr.sun_path, strerror(errno));
-        if (no_matter || !vsock_open_connections(v))
-            host_listen_again(v);
+        host_listen_again(v);
         return false;
     }
     struct conn *c = mux_new(v);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "devices/vsock/header.h"
 #include "err.h"
 #include "event.h"
 #include "evloop.h"
@@ -40,14 +41,6 @@ enum vsock_op {
 #define VSOCK_SHUT_RCV 1u
 #define VSOCK_SHUT_SEND 2u
 #define VSOCK_SHUT_BOTH 3u
-
-struct vsock_header {
-    uint64_t src_cid, dst_cid;
-    uint32_t src_port, dst_port;
-    uint32_t len; /* of the payload */
-    uint16_t type, op;
-    uint32_t flags, buf_alloc, fwd_cnt;
-};
 
 struct vsock_env {
     struct evloop *loop;

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The names of control sockets and who comes there. See server.h.
-#include <errno.h>
 #include <stdio.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "src/control/server.h"
@@ -33,11 +31,9 @@ static void somebody_came(void *self, uint32_t events)
         listener_look(l, false);
         return;
     }
-    int fd = accept4(l->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = unix_accept(l->watch.fd);
     if (fd >= 0)
         client_open(place, l, fd);
-    else if (errno == EMFILE || errno == ENFILE)
-        listener_look(l, false); /* until a client leaves: there is nothing to do but spin */
 }
 
 int listener_open(struct listener *l, const char *option, const char *path, struct err *err)

@@ -86,30 +86,16 @@ void vr_offer_rx(struct vsock_rig *r, unsigned n)
     vr_settle(r);
 }
 
-static void store(uint8_t *p, const struct vsock_header *h)
-{
-    store_le64(p, h->src_cid);
-    store_le64(p + 8, h->dst_cid);
-    store_le32(p + 16, h->src_port);
-    store_le32(p + 20, h->dst_port);
-    store_le32(p + 24, h->len);
-    store_le16(p + 28, h->type);
-    store_le16(p + 30, h->op);
-    store_le32(p + 32, h->flags);
-    store_le32(p + 36, h->buf_alloc);
-    store_le32(p + 40, h->fwd_cnt);
-}
-
 void vr_put_raw(struct vsock_rig *r, const struct vsock_header *h, const void *data, uint32_t have)
 {
     struct ring *ring = &r->ring[VR_Q_TX];
     unsigned head = r->tx_next * 2 % VR_SIZE;
     gpa_t at = VR_TX + 0x40 * (gpa_t)head;
     r->tx_next++;
-    store(gmem_ptr(&r->rig.gm, at, VR_HEADER), h);
+    vsock_header_store(gmem_ptr(&r->rig.gm, at, VSOCK_HEADER_BYTES), h);
     if (have)
         memcpy(gmem_ptr(&r->rig.gm, VR_TX + 0x10000, have), data, have);
-    ring_desc(ring, head, at, VR_HEADER, have ? DESC_NEXT : 0, (uint16_t)(head + 1));
+    ring_desc(ring, head, at, VSOCK_HEADER_BYTES, have ? DESC_NEXT : 0, (uint16_t)(head + 1));
     ring_desc(ring, head + 1, VR_TX + 0x10000, have, 0, 0);
     ring_offer(ring, (uint16_t)head);
     port_kick(&r->port, VR_Q_TX);
@@ -147,21 +133,10 @@ bool vr_take(struct vsock_rig *r, struct vr_packet *p)
         return false;
     ck_assert_uint_lt(id, VR_SIZE);
     const uint8_t *b = gmem_ptr(&r->rig.gm, VR_RX(id), VR_RX_BYTES);
-    p->h = (struct vsock_header){
-        .src_cid = load_le64(b),
-        .dst_cid = load_le64(b + 8),
-        .src_port = load_le32(b + 16),
-        .dst_port = load_le32(b + 20),
-        .len = load_le32(b + 24),
-        .type = load_le16(b + 28),
-        .op = load_le16(b + 30),
-        .flags = load_le32(b + 32),
-        .buf_alloc = load_le32(b + 36),
-        .fwd_cnt = load_le32(b + 40),
-    };
-    p->odd = len < VR_HEADER || len > VR_RX_BYTES || len - VR_HEADER != p->h.len;
+    p->h = vsock_header_load(b);
+    p->odd = len < VSOCK_HEADER_BYTES || len > VR_RX_BYTES || len - VSOCK_HEADER_BYTES != p->h.len;
     p->len = p->odd ? 0 : p->h.len;
-    memcpy(p->data, b + VR_HEADER, p->len);
+    memcpy(p->data, b + VSOCK_HEADER_BYTES, p->len);
     offer_rx(r, id);
     port_kick(&r->port, VR_Q_RX);
     return true;

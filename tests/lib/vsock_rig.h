@@ -11,7 +11,6 @@
 #define VR_RX_BYTES 4096u
 #define VR_RX(i) (0x100000ull + 0x1000 * (i))
 #define VR_TX 0x200000ull /* a packet of up to 128 KiB */
-#define VR_HEADER 44u
 enum { VR_Q_RX, VR_Q_TX, VR_Q_EVENTS, VR_QUEUES };
 
 struct vsock_rig {

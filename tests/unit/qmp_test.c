@@ -4,6 +4,7 @@
 #include <check.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -503,6 +504,24 @@ START_TEST(qmp_client_too_many_waits_for_a_place)
 }
 END_TEST
 
+START_TEST(qmp_client_without_a_descriptor_is_hung_up_on)
+{
+    struct rlimit all, none;
+    int late = control_rig_connect(rig.qmp_path), next = dup(late);
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &all);
+    none = all;
+    none.rlim_cur = (rlim_t)next;
+    setrlimit(RLIMIT_NOFILE, &none);
+    ck_assert(is_gone(late));
+    setrlimit(RLIMIT_NOFILE, &all);
+    close(late);
+    int fd = come_negotiated();
+    expect(ask(fd, STATUS), "\"running\"");
+    close(fd);
+}
+END_TEST
+
 START_TEST(qmp_sockets_are_their_owners_only)
 {
     struct stat st;
@@ -630,7 +649,7 @@ int main(void)
         qmp_reset_is_requested, qmp_shutdown_reasons, qmp_events_reach_all_who_negotiated,
         qmp_events_between_deliveries_are_bounded, qmp_client_that_does_not_read_costs_only_itself,
         qmp_half_closed_client_gets_its_answer, qmp_client_vanishes_within_a_command,
-        qmp_client_too_many_waits_for_a_place, qmp_sockets_are_their_owners_only, monitor_answers_and_prompts,
+        qmp_client_too_many_waits_for_a_place, qmp_client_without_a_descriptor_is_hung_up_on, qmp_sockets_are_their_owners_only, monitor_answers_and_prompts,
         monitor_sets_the_balloon, monitor_shows_the_buses, qmp_balloon_leaves_the_guest_so_much,
         qmp_balloon_values_that_are_none, qmp_balloon_that_is_not_there, qmp_balloon_properties, qmp_survives_chaos,
     };

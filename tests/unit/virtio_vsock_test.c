@@ -4,6 +4,7 @@
 #include <check.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -93,6 +94,30 @@ START_TEST(vsock_tells_the_guest_its_cid)
 {
     ck_assert_uint_eq(port_config(&r.port, 0, 4), VR_CID);
     ck_assert_uint_eq(port_config(&r.port, 4, 4), 0);
+}
+END_TEST
+
+/* The rig and the device share the code for it. */
+START_TEST(vsock_header_lies_as_specified)
+{
+    static const uint8_t want[VSOCK_HEADER_BYTES] = {
+        1, 0, 0, 0, 0, 0, 0, 0x81, 2, 0, 0, 0, 0, 0, 0, 0x82, 3, 0, 0, 0x83, 4, 0, 0, 0x84, 5, 0, 0, 0x85,
+        6, 0x86, 7, 0x87, 8, 0, 0, 0x88, 9, 0, 0, 0x89, 10, 0, 0, 0x8a,
+    };
+    uint8_t bytes[VSOCK_HEADER_BYTES];
+    const struct vsock_header h = vsock_header_load(want);
+    ck_assert_uint_eq(h.src_cid, 0x8100000000000001);
+    ck_assert_uint_eq(h.dst_cid, 0x8200000000000002);
+    ck_assert_uint_eq(h.src_port, 0x83000003);
+    ck_assert_uint_eq(h.dst_port, 0x84000004);
+    ck_assert_uint_eq(h.len, 0x85000005);
+    ck_assert_uint_eq(h.type, 0x8606);
+    ck_assert_uint_eq(h.op, 0x8707);
+    ck_assert_uint_eq(h.flags, 0x88000008);
+    ck_assert_uint_eq(h.buf_alloc, 0x89000009);
+    ck_assert_uint_eq(h.fwd_cnt, 0x8a00000a);
+    vsock_header_store(bytes, &h);
+    ck_assert_mem_eq(bytes, want, sizeof want);
 }
 END_TEST
 
@@ -560,6 +585,23 @@ START_TEST(vsock_connections_are_bounded)
 }
 END_TEST
 
+START_TEST(vsock_client_without_a_descriptor_is_hung_up_on)
+{
+    struct rlimit all, none;
+    int late = vr_client(&r), next = dup(late);
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &all);
+    none = all;
+    none.rlim_cur = (rlim_t)next;
+    setrlimit(RLIMIT_NOFILE, &none);
+    vr_settle(&r);
+    setrlimit(RLIMIT_NOFILE, &all);
+    hear(late, "");
+    close(late);
+    close(host_begins());
+}
+END_TEST
+
 START_TEST(vsock_silent_clients_give_way)
 {
     int fd[VSOCK_CONNS + 1];
@@ -641,6 +683,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, vsock_tells_the_guest_its_cid);
+    tcase_add_test(tc, vsock_header_lies_as_specified);
     tcase_add_test(tc, vsock_name_has_mode_0600);
     tcase_add_test(tc, vsock_host_begins_and_bytes_go_both_ways);
     tcase_add_test(tc, vsock_host_ports_differ);
@@ -665,6 +708,7 @@ int main(void)
     tcase_add_test(tc, vsock_receive_buffer_without_room_breaks_the_device);
     tcase_add_test(tc, vsock_answers_that_nobody_takes_stop_the_sender_alone);
     tcase_add_test(tc, vsock_connections_are_bounded);
+    tcase_add_test(tc, vsock_client_without_a_descriptor_is_hung_up_on);
     tcase_add_test(tc, vsock_silent_clients_give_way);
     tcase_add_test(tc, vsock_reset_ends_everything);
     tcase_add_loop_test(tc, vsock_lost_connections_are_an_event, 0, 2);

@@ -1,71 +1,59 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: tests/vsock/run.sh MINIVMM
+# Usage: tests/vsock/run.sh MINIVMM [TOPIC...]
 #
-# Virtio sockets and the balloon under a stock kernel and the interpreter, in one boot: a MiB each way over a connection that the
-# host begins and over one that the guest begins, with sums; connections to nobody; and memory that the guest frees and that the host sees
-# come back.
+# Virtio sockets and the balloon under a stock kernel:
+#   interp       a MiB each way over a connection that the host begins and over one that the guest begins, with sums; connections to nobody; memory
+#                that the guest frees and that the host sees come back; a reboot while connections are open: both end, and the next life has new ones
+#   kvm          the same on KVM, in the nested testbed where the host has none
+#   kvm-balloon  memory that the guest is asked to give up, and gets back, on KVM (on the interpreter: tests/control)
 # shellcheck source=tests/lib/suite.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
-vm=
+shift
+topics=(interp kvm kvm-balloon)
+((!$#)) || topics=("$@")
 
-has_said() {
-    tr -d '\r' <"$work/console" | grep -q "^TEST $1"
+has_hardware_kvm() {
+    [[ -r /dev/kvm && -w /dev/kvm ]] && grep -qwE 'svm|vmx' /proc/cpuinfo
 }
 
-said_or_over() {
-    has_said "$1" || ! kill -0 "$vm"
-}
-
-# Wait until the guest has said a line.
-said() {
-    await 60 said_or_over "$1" && has_said "$1"
-}
-
-# The resident memory of the machine, in KiB.
-rss() {
-    sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$vm/status"
-}
-
-# What one end got is what the other end sent, and all of it.
-same() {
-    local a b
-    read -r -a a <<<"$(grep -o 'got .*' <<<"$1")"
-    read -r -a b <<<"$(grep -o 'got .*' <<<"$2")"
-    [[ ${a[1]} = 1048576 && ${b[1]} = 1048576 && ${a[2]} = "${b[4]}" && ${b[2]} = "${a[4]}" && ${a[2]} != "${b[2]}" ]]
-}
-
-find_kernel || skip_all "$no_kernel" all
-gcc -static -O1 -o "$work/stream" "$here/stream.c" 2>"$work/why" || skip_all "no static C program: $(tail -n 1 "$work/why")" all
+find_kernel || skip_all "$no_kernel" "${topics[@]}"
+gcc -static -O1 -o "$work/stream" "$here/stream.c" 2>"$work/why" || skip_all "no static C program: $(tail -n 1 "$work/why")" "${topics[@]}"
 "$top/guest-images/linux/mkinitramfs" "$work/initrd" --modules virtio_pci,virtio_balloon,vmw_vsock_virtio_transport --init "$here/guest.sh" \
     --file "$work/stream:/bin/stream" || exit 1
 
-: >"$work/console"
-"$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd "$work/initrd" -append 'console=ttyS0 quiet' -m 256 -timeout 120 -nic none \
-    -serial "file:$work/console" -vsock "$work/v" -device virtio-balloon-pci </dev/null >"$work/err" 2>&1 &
-vm=$!
-timeout 60 "$work/stream" unix-listen "$work/v_77" 4 1048576 >"$work/host-listens" &
-said listening
-check socket-mode test "$(stat -c %a "$work/v")" = 600
-check host-to-nobody test "$(timeout 20 "$work/stream" unix-connect "$work/v" 4321)" = refused
-timeout 60 "$work/stream" unix-connect "$work/v" 1234 2 1048576 >"$work/host-connects"
-said elsewhere
-console=$(tr -d '\r' <"$work/console")
-check host-begins same "$(cat "$work/host-connects")" "$(grep '^TEST accepted' <<<"$console")"
-check guest-begins same "$(cat "$work/host-listens")" "$(grep '^TEST connected' <<<"$console")"
-check guest-to-nobody grep -q '^TEST nobody connect: Connection reset by peer' <<<"$console"
-check guest-elsewhere grep -q '^TEST elsewhere connect: ' <<<"$console"
-said full
-full=$(rss)
-said freed
-freed=$(rss)
-check memory-comes-back test $((full - freed)) -gt $((64 * 1024))
-said done
-wait "$vm"
-check status test $? = 0
-vm=
-check name-removed test ! -e "$work/v"
-((!failed)) || { echo "    RSS: full ${full-} KiB, freed ${freed-} KiB"; show "$work/console" "$work/err" "$work"/host-*; }
+# PART ENGINE: here, or where there is a KVM.
+run_part() {
+    local command=("$here/host.sh" "$1" "$topic" "$minivmm" "$2" "$kernel_dir/vmlinuz" "$work/initrd" "$work/stream")
+    if [[ $2 != kvm ]] || has_hardware_kvm; then
+        mkdir "$work/$topic" && (cd "$work/$topic" && sh "${command[@]}")
+    else
+        "$top/tests/testbed/testbed" --timeout 170 --file "$here/host.sh" --file "$kernel_dir/vmlinuz" --file "$work/initrd" --file "$work/stream" \
+            --file "$minivmm" -- sh "${command[@]}"
+    fi
+}
+
+for topic in "${topics[@]}"; do
+    part=vsock engine=${topic%-*}
+    [[ $topic != *-balloon ]] || part=balloon
+    if [[ $engine == kvm ]] && ! has_hardware_kvm && ! command -v qemu-system-x86_64 >/dev/null; then
+        skip "$topic" 'no qemu-system-x86_64 for the nested testbed'
+        continue
+    fi
+    run_part "$part" "$engine" >"$work/out" 2>&1 </dev/null
+    status=$?
+    if ((status == 124)); then # the nested testbed has been seen to stall
+        echo "NOTE vsock/$topic: no end in time in the testbed: tried again"
+        run_part "$part" "$engine" >"$work/out" 2>&1 </dev/null
+        status=$?
+    fi
+    cat "$work/out"
+    passed=$((passed + $(grep -c '^ok ' "$work/out")))
+    failed=$((failed + $(grep -c '^FAIL ' "$work/out")))
+    if ((status)) && ! grep -q '^FAIL ' "$work/out"; then
+        fail "$topic" "status $status"
+    fi
+done
 finish

@@ -4,7 +4,7 @@
 //   stream vsock-listen PORT | vsock-connect CID PORT | unix-listen PATH | unix-connect PATH PORT
 // then SEED BYTES, or nothing to tell only whether there was a connection. With them each end sends
 // that many bytes made of its seed while it reads, shuts its direction, reads to the end, and prints
-// how many bytes came and their sum: "got BYTES SUM".
+// how many bytes came and their sum: "got BYTES SUM". With 0 hold it says "holding", sends nothing, and says "ended" when the other end is gone.
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
@@ -80,6 +80,14 @@ static void exchange(int fd, uint64_t seed, size_t left)
            (unsigned long long)sent_sum);
 }
 
+static void hold(int fd)
+{
+    char c;
+    printf("holding\n");
+    fflush(stdout);
+    printf("ended %zd\n", recv(fd, &c, 1, 0));
+}
+
 static int listen_one(const struct sockaddr *addr, socklen_t len)
 {
     int fd = socket(addr->sa_family, SOCK_STREAM, 0);
@@ -143,7 +151,9 @@ int main(int argc, char **argv)
     }
     if (fd < 0)
         return 2;
-    if (argc > used + 1)
+    if (argc > used + 1 && !strcmp(argv[used + 1], "hold"))
+        hold(fd);
+    else if (argc > used + 1)
         exchange(fd, strtoull(argv[used], NULL, 0), strtoul(argv[used + 1], NULL, 0));
     else
         printf("connected\n");
