@@ -62,7 +62,7 @@ static void read_registers(struct stub *s, const char *args, size_t len)
         stub_error(s, 5);
         return;
     }
-    for (unsigned n = 0; n < regs_count(); n++)
+    for (unsigned n = 0, count = regs_count(); n < count; n++)
         packet_hex(&s->out, buf, regs_get(&cpu, n, buf));
 }
 
@@ -72,7 +72,7 @@ static void write_registers(struct stub *s, const char *args, size_t len)
     struct cpu_state cpu;
     uint8_t buf[REG_BYTES_MAX];
     bool ok = stub_state(s, s->thread, &cpu);
-    for (unsigned n = 0; n < regs_count() && ok && len; n++) {
+    for (unsigned n = 0, count = regs_count(); n < count && ok && len; n++) {
         unsigned size = regs_size(n);
         ok = len >= 2 * size && packet_unhex(args, buf, size);
         if (!ok)
