@@ -213,7 +213,7 @@ const struct qmp_command qmp_commands[] = {
               {"property", QMP_STRING, false, "Its name."}},
      .returns = "guest-stats: stats (stat-swap-in, stat-swap-out, stat-major-faults, stat-minor-faults, stat-free-memory, stat-total-memory, "
                 "stat-available-memory, stat-disk-caches, stat-htlb-pgalloc, stat-htlb-pgfail; memory in bytes, -1 what was not told) and "
-                "last-update (seconds since 1970, 0: never). The interval: an integer.",
+                "last-update (seconds since 1970 by the date that the guest has, 0: never). The interval: an integer.",
      .errors = "DeviceNotFound when the path names no balloon, GenericError when there is no such property."},
     {.name = "qom-set", .run = balloon_set_property,
      .help = "Sets guest-stats-polling-interval: statistics are asked for at once, and every so many seconds of the guest's time.",

@@ -17,6 +17,7 @@
 #include "src/gdb/address.h"
 #include "src/gdb/stub.h"
 #include "src/vm.h"
+#include "unix_socket.h"
 
 #define OUT_MAX 0x10000
 
@@ -194,7 +195,7 @@ static void on_listener(void *self, uint32_t events)
 {
     struct gdb *g = self;
     (void)events;
-    int fd = accept4(g->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = unix_accept(g->listener.fd); /* TCP sockets are accepted in the same way */
     if (fd < 0)
         return;
     uint8_t *out = g->client.added ? NULL : malloc(OUT_MAX); /* one at a time */

@@ -6,7 +6,7 @@
 # A running machine steered from outside, under the interpreter: a stock kernel gives memory up and gets it back, is stopped, goes on, and turns
 # itself off when the power button is pressed, with rude clients beside; sessions recorded with QEMU are answered in the same way; the monitor on
 # a pipe and behind Ctrl-A c.
-# Needs a C compiler and jansson for its client.
+# Needs a C compiler and jansson for its client; where the package ganeti-3.0 is installed, its QMP client has a session too.
 # shellcheck source=tests/lib/suite.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/suite.sh"
 minivmm=$(realpath "$1")
