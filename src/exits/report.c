@@ -155,7 +155,7 @@ static void add_profile(struct exit_report *r, const struct profile *p)
     }
     add_sites(r, p, rows);
     r->looks += p->looks;
-    r->looked_for += p->exits;
+    r->represented += p->exits;
 }
 
 /* One width of slices for all, in which the run has room. */

@@ -30,7 +30,7 @@ static void print_head(const struct exit_report *r, FILE *out)
         fprintf(out, " in %s, of which minivmm worked on them %s", DURATION(r->run_ns),
                 DURATION(r->ns));
     fputc('\n', out);
-    if (r->looks < r->looked_for)
+    if (r->looks < r->represented)
         fprintf(out, "they came thick: times and addresses are from looks at %" PRIu64 " of them\n",
                 r->looks);
 }
