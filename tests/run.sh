@@ -102,6 +102,7 @@ suite devices tests/devices/run.sh ./minivmm
 suite vsock tests/vsock/run.sh ./minivmm
 suite control tests/control/run.sh ./minivmm
 suite gdb tests/gdb/run.sh ./minivmm
+suite exits tests/exits/run.sh ./minivmm
 suite fs tests/fs/run.sh ./minivmm
 
 wait
