@@ -109,6 +109,8 @@ void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
     v->exits[exit->kind]++;
     if (v->profile && profile_due(v->profile, exit))
         handle_watched(vm, v, exit);
+    else if (exit->kind == EXIT_PIO) /* most are: known at once */
+        on_pio(vm, v, exit);
     else
         handlers[exit->kind](vm, v, exit);
 }
