@@ -236,6 +236,7 @@ struct vcpu {
     struct accel *accel;
     enum debug_run debug_run; /* written while all vCPUs are stopped, before set_debug */
     uint64_t exits[EXIT_KINDS];
+    struct profile *profile; /* the machine's (src/exits/); NULL: no -exits */
     const char *story; /* of EXIT_FAIL: lines in place of the registers, or NULL */
     void *priv;
 };

@@ -85,28 +85,32 @@ static const struct region *region_of(struct vm *vm, const struct vm_exit *exit)
     return region;
 }
 
-/* The same, looked at for the exit report. */
-static void handle_watched(struct vm *vm, struct vcpu *v, struct vm_exit *exit, struct profile *p)
+/* The same, looked at for the exit report; seldom, so none of it burdens the others. */
+__attribute__((noinline)) static void handle_watched(struct vm *vm, struct vcpu *v,
+                                                     struct vm_exit *exit)
 {
     bool access = exit->kind == EXIT_PIO || exit->kind == EXIT_MMIO;
+    bool write = exit->kind == EXIT_PIO ? exit->pio.write : access && exit->mmio.write;
     struct profile_look look = {
         .kind = exit->kind,
         .pace = profile_pace(exit),
         .region = region_of(vm, exit),
-        .write = exit->kind == EXIT_PIO ? exit->pio.write : exit->kind == EXIT_MMIO && exit->mmio.write,
+        .write = write,
         .rip = access ? v->accel->ops->rip(v) : 0,
         .begin_ns = exits_now_ns(),
     };
     handlers[exit->kind](vm, v, exit);
     look.end_ns = exits_now_ns();
-    profile_add(p, &look);
+    profile_add(v->profile, &look);
 }
 
 void exit_handle(struct vm *vm, struct vcpu *v, struct vm_exit *exit)
 {
     v->exits[exit->kind]++;
-    if (vm->exits && profile_due(&vm->exits->profiles[v->id], exit))
-        handle_watched(vm, v, exit, &vm->exits->profiles[v->id]);
+    if (v->profile && profile_due(v->profile, exit))
+        handle_watched(vm, v, exit);
+    else if (exit->kind == EXIT_PIO) /* most are: known at once */
+        on_pio(vm, v, exit);
     else
         handlers[exit->kind](vm, v, exit);
 }

@@ -7,7 +7,7 @@ set -euo pipefail
 
 build=(gcc make pkg-config libelf-dev liburing-dev liblz4-dev libzstd-dev zlib1g-dev liblzma-dev libjansson-dev libslirp-dev libzydis-dev)
 run=(busybox-static e2fsprogs cpio lz4 qemu-system-x86 seabios)
-test=(check acpica-tools gdb python3)
+test=(check acpica-tools gdb python3 chromium)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     echo "make deps: this is not a Debian system; install what these Debian packages hold: ${build[*]} ${run[*]} ${test[*]}" >&2

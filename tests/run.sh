@@ -104,6 +104,7 @@ suite control tests/control/run.sh ./minivmm
 suite gdb tests/gdb/run.sh ./minivmm
 suite gdb/kvm tests/gdb/run.sh --engine kvm ./minivmm
 suite gdb/testbed tests/gdb/run.sh --testbed ./minivmm
+suite exits tests/exits/run.sh ./minivmm
 suite fs tests/fs/run.sh ./minivmm
 
 wait

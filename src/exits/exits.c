@@ -23,13 +23,16 @@ uint64_t exits_now_ns(void)
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-static int open_profiles(struct exits *e, unsigned n, struct err *err)
+static int open_profiles(struct exits *e, struct vm *vm, struct err *err)
 {
+    unsigned n = vm->cfg->smp;
     e->start_ns = exits_now_ns();
     e->profiles = calloc(n, sizeof e->profiles[0]);
     int rc = e->profiles ? 0 : err_set(err, ENOMEM, "-exits: out of memory");
-    for (e->nprofiles = 0; !rc && e->nprofiles < n; e->nprofiles++)
+    for (; !rc && e->nprofiles < n; e->nprofiles++)
         rc = profile_init(&e->profiles[e->nprofiles], e->start_ns, err);
+    for (unsigned i = 0; !rc && vm->vcpus && i < n; i++)
+        vm->vcpus[i].profile = &e->profiles[i];
     return rc;
 }
 
@@ -42,7 +45,7 @@ int exits_open(struct vm *vm, struct err *err)
     if (!e)
         return err_set(err, ENOMEM, "-exits: out of memory");
     e->file.fd = -1;
-    int rc = open_profiles(e, cfg->smp, err);
+    int rc = open_profiles(e, vm, err);
     if (!rc && cfg->symbols)
         rc = symbols_read(&e->symbols, cfg->symbols, err);
     if (!rc && cfg->exits_file)

@@ -16,12 +16,11 @@ int profile_init(struct profile *p, uint64_t start_ns, struct err *err)
         .slice_ns = PROFILE_SLICE_NS,
         .room = SITES_AT_FIRST,
     };
-    for (unsigned i = 0; i < PROFILE_PACES; i++)
-        p->paces[i] = (struct profile_pace){.until_look = 1,
-                                            .weight = 1,
-                                            .stride = 1,
-                                            .free_looks = PROFILE_LOOKS_FREE,
-                                            .last_ns = start_ns};
+    for (unsigned i = 0; i < PROFILE_PACES; i++) {
+        p->until_look[i] = 1;
+        p->paces[i] = (struct profile_pace){
+            .weight = 1, .stride = 1, .free_looks = PROFILE_LOOKS_FREE, .last_ns = start_ns};
+    }
     p->tracks = calloc(PROFILE_TRACKS_MOST, sizeof p->tracks[0]);
     p->sites = calloc(p->room, sizeof p->sites[0]);
     return p->tracks && p->sites ? 0 : err_set(err, ENOMEM, "-exits: out of memory");
@@ -45,8 +44,9 @@ static uint32_t draw(struct profile *p)
     return p->random;
 }
 
-static void choose_next(struct profile *p, struct profile_pace *pace, uint64_t now)
+static void choose_next(struct profile *p, unsigned which, uint64_t now)
 {
+    struct profile_pace *pace = &p->paces[which];
     uint64_t passed = now - pace->last_ns;
     pace->last_ns = now;
     if (pace->free_looks)
@@ -57,7 +57,7 @@ static void choose_next(struct profile *p, struct profile_pace *pace, uint64_t n
         pace->stride = 1 + (unsigned)(pace->stride * (uint64_t)PROFILE_PERIOD_NS / passed);
     pace->weight =
         pace->stride == 1 ? 1 : 1 + draw(p) % (2 * pace->stride - 1); /* `stride` on average */
-    pace->until_look = pace->weight;
+    p->until_look[which] = pace->weight;
 }
 
 /* --- tracks --- */
@@ -156,8 +156,7 @@ static struct profile_site *site_of(struct profile *p, uint32_t track,
 void profile_add(struct profile *p, const struct profile_look *look)
 {
     uint64_t ns = look->end_ns - look->begin_ns;
-    struct profile_pace *pace = &p->paces[look->pace];
-    unsigned weight = pace->weight, track = find_track(p, look->kind, look->region);
+    unsigned weight = p->paces[look->pace].weight, track = find_track(p, look->kind, look->region);
     struct profile_site *s = site_of(p, track, look);
     s->exits += weight;
     s->ns += weight * ns;
@@ -165,6 +164,6 @@ void profile_add(struct profile *p, const struct profile_look *look)
         s->longest_ns = ns;
     add_to_track(p, &p->tracks[track], look, weight);
     p->looks++;
-    p->exits += weight;
-    choose_next(p, pace, look->end_ns);
+    p->represented += weight;
+    choose_next(p, look->pace, look->end_ns);
 }

@@ -7,18 +7,20 @@
 // exits do. So all are looked at as long as they come seldom; of those that come thick, one in
 // `stride` at random distances, which then stands for those since the last look, so that looks are
 // about PROFILE_PERIOD_NS apart (after the first PROFILE_LOOKS_FREE). Each register (port, gpa) has
-// a pace of its own, or shares it with few: one that is polled does not hide the others. How many
-// exits there were is counted elsewhere, always and exactly (vcpu.exits, region.reads and .writes).
+// a pace of its own, but for a few that share one: one that is polled does not hide the others. How
+// many exits there were is counted elsewhere, always and exactly (vcpu.exits, region.reads and
+// .writes).
 //
 // Thread: the vCPU's own; others while it is stopped.
 #pragma once
 
 #include "accel.h"
 
-#define PROFILE_PERIOD_NS 100000u
-#define PROFILE_STRIDE_MOST 1024
+#define PROFILE_PERIOD_NS 400000u
+#define PROFILE_STRIDE_MOST 4096
 #define PROFILE_LOOKS_FREE 512
-#define PROFILE_PACES 64
+#define PROFILE_PACES_LOG2 8
+#define PROFILE_PACES (1 << PROFILE_PACES_LOG2)
 #define PROFILE_SITES_MOST 4096  /* addresses that are told apart; a guest must not make us grow */
 #define PROFILE_TRACKS_MOST 48   /* devices that are told apart */
 #define PROFILE_SLICES 256       /* of the timeline */
@@ -41,18 +43,18 @@ struct profile_site {
 };
 
 struct profile_pace {
-    unsigned until_look; /* exits */
-    unsigned weight;     /* exits that the next look stands for */
+    unsigned weight; /* exits that the next look stands for */
     unsigned stride;
     unsigned free_looks; /* left */
     uint64_t last_ns;    /* of the last look */
 };
 
 struct profile {
+    unsigned until_look[PROFILE_PACES]; /* exits */
     struct profile_pace paces[PROFILE_PACES];
     uint32_t random;
-    uint64_t start_ns;     /* of the machine; by the host's monotonic clock, as all here */
-    uint64_t looks, exits; /* exits: that the looks stand for */
+    uint64_t start_ns; /* of the machine; by the host's monotonic clock, as all here */
+    uint64_t looks, represented; /* so many looks stand for so many exits */
     uint64_t slice_ns;
     struct profile_track *tracks; /* PROFILE_TRACKS_MOST */
     unsigned ntracks;
@@ -68,16 +70,16 @@ void profile_fini(struct profile *p);
 /* Whose pace an exit has. */
 static inline unsigned profile_pace(const struct vm_exit *exit)
 {
-    uint64_t key = exit->kind == EXIT_PIO    ? exit->pio.port
-                   : exit->kind == EXIT_MMIO ? exit->mmio.addr >> 2 ^ exit->mmio.addr >> 12
+    uint32_t key = exit->kind == EXIT_PIO    ? exit->pio.port
+                   : exit->kind == EXIT_MMIO ? (uint32_t)exit->mmio.addr
                                              : exit->kind;
-    return (unsigned)key % PROFILE_PACES;
+    return key * 0x9e3779b1 >> (32 - PROFILE_PACES_LOG2); /* scattered */
 }
 
 /* Is the exit that has just happened one to look at? Then profile_add must follow. */
 static inline bool profile_due(struct profile *p, const struct vm_exit *exit)
 {
-    return --p->paces[profile_pace(exit)].until_look == 0;
+    return --p->until_look[profile_pace(exit)] == 0;
 }
 
 struct profile_look {

@@ -19,8 +19,7 @@ const char *const exit_kind_names[EXIT_KINDS] = {
 
 static const char unclaimed[] = "nobody there", none[] = "-", many[] = "all others";
 
-/* --- devices: a row for each region that was accessed, and for reasons and accesses without one
- * --- */
+/* --- devices: a row for each region that was accessed, and for what reached none --- */
 
 static struct exit_device *add_row(struct exit_report *r, const char *reason, const char *name)
 {
@@ -86,11 +85,16 @@ static void add_slices(const struct exit_report *r, struct exit_device *d, const
         d->slices[i * p->slice_ns / r->slice_ns] += t->slices[i];
 }
 
+static bool has_address(const struct profile_track *t)
+{
+    return is_access(t) || t->kind == EXIT_KINDS;
+}
+
 static void add_sites(struct exit_report *r, const struct profile *p, struct exit_device **rows)
 {
     for (unsigned i = 0; i < p->room; i++) {
         const struct profile_site *from = &p->sites[i];
-        if (from->used && is_access(&p->tracks[from->track]))
+        if (from->used && has_address(&p->tracks[from->track]))
             r->sites[r->nsites++] = (struct exit_site){
                 .rip = from->rip,
                 .device = rows[from->track],
@@ -155,7 +159,7 @@ static void add_profile(struct exit_report *r, const struct profile *p)
     }
     add_sites(r, p, rows);
     r->looks += p->looks;
-    r->looked_for += p->exits;
+    r->represented += p->represented;
 }
 
 /* One width of slices for all, in which the run has room. */

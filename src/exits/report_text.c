@@ -12,7 +12,9 @@ struct duration {
 
 static const char *duration(struct duration *d, uint64_t ns)
 {
-    if (ns < 1000000)
+    if (ns < 1000)
+        snprintf(d->text, sizeof d->text, "%u ns", (unsigned)ns);
+    else if (ns < 1000000)
         snprintf(d->text, sizeof d->text, "%.1f us", (double)ns / 1e3);
     else if (ns < NS_PER_S)
         snprintf(d->text, sizeof d->text, "%.2f ms", (double)ns / 1e6);
@@ -30,8 +32,10 @@ static void print_head(const struct exit_report *r, FILE *out)
         fprintf(out, " in %s, of which minivmm worked on them %s", DURATION(r->run_ns),
                 DURATION(r->ns));
     fputc('\n', out);
-    if (r->looks < r->looked_for)
-        fprintf(out, "they came thick: times and addresses are from looks at %" PRIu64 " of them\n",
+    if (r->profiled && r->looks < r->exits)
+        fprintf(out,
+                "they came thick: times, addresses and exits by device are estimates from looks at "
+                "%" PRIu64 " of them\n",
                 r->looks);
 }
 
@@ -68,17 +72,16 @@ static void print_sites(const struct exit_report *r, unsigned most, FILE *out)
 {
     if (!r->nsites)
         return;
-    fprintf(out, "\n%-40s %12s %11s %11s  %s\n", "guest address", "exits", "time", "longest",
-            "does");
+    fprintf(out, "\n%12s %11s %11s  %-5s %-17s %s\n", "exits", "time", "longest", "does", "to",
+            "guest address");
     for (unsigned i = 0; i < r->nsites && i < most; i++) {
         const struct exit_site *s = &r->sites[i];
-        char where[80];
-        if (s->symbol)
-            snprintf(where, sizeof where, "%s+%#" PRIx64, s->symbol, s->offset);
-        else
-            snprintf(where, sizeof where, "%#" PRIx64, s->rip);
-        fprintf(out, "%-40s %12" PRIu64 " %11s %11s  %s %s\n", where, s->exits, DURATION(s->ns),
+        fprintf(out, "%12" PRIu64 " %11s %11s  %-5s %-17s ", s->exits, DURATION(s->ns),
                 DURATION(s->longest_ns), s->write ? "write" : "read", s->device->name);
+        if (s->symbol)
+            fprintf(out, "%s+%#" PRIx64 "\n", s->symbol, s->offset);
+        else
+            fprintf(out, "%#" PRIx64 "\n", s->rip);
     }
     if (r->nsites > most)
         fprintf(out, "... and %u addresses more: -exits=FILE.html shows all\n", r->nsites - most);

@@ -14,6 +14,7 @@
 #include "util.h"
 
 #define FAR MIB(1) /* from the symbol before: in no function */
+#define NAME_MOST 512
 
 /* --- collecting --- */
 
@@ -28,21 +29,29 @@ static void *larger(void *old, size_t needed, size_t *room, size_t size)
     return p;
 }
 
+/* Names are shown on terminals, in JSON and in pages: printable ASCII alone. */
+static void copy_name(char *to, const char *from, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        to[i] = from[i] > ' ' && from[i] <= '~' ? from[i] : '?';
+    to[len] = '\0';
+}
+
 /* Until all are there, a symbol has the offset of its name, as `names` moves. */
 static int add(struct symbols *s, uint64_t address, const char *name)
 {
-    size_t len = strlen(name) + 1;
+    size_t len = strnlen(name, NAME_MOST - 1);
     struct symbol *list = larger(s->list, s->n + 1, &s->room, sizeof s->list[0]);
     if (!list)
         return -ENOMEM;
     s->list = list;
-    char *names = larger(s->names, s->names_len + len, &s->names_room, 1);
+    char *names = larger(s->names, s->names_len + len + 1, &s->names_room, 1);
     if (!names)
         return -ENOMEM;
     s->names = names;
-    memcpy(s->names + s->names_len, name, len);
+    copy_name(s->names + s->names_len, name, len);
     s->list[s->n++] = (struct symbol){address, (const char *)(uintptr_t)s->names_len};
-    s->names_len += len;
+    s->names_len += len + 1;
     return 0;
 }
 
@@ -108,7 +117,7 @@ static int read_elf(struct symbols *s, Elf *elf)
 static int read_line(struct symbols *s, const char *line)
 {
     unsigned long long address;
-    char type, name[512];
+    char type, name[NAME_MOST];
     if (sscanf(line, "%llx %c %511s", &address, &type, name) != 3 || !strchr("tTwW", type) ||
         !address)
         return 0;
@@ -123,10 +132,13 @@ static int read_text(struct symbols *s, int fd)
     if (!f)
         return -errno;
     rewind(f);
-    while (!rc && fgets(line, sizeof line, f))
-        rc = read_line(s, line);
+    errno = 0;
+    for (bool begins = true; !rc && fgets(line, sizeof line, f); begins = strchr(line, '\n')) {
+        if (begins) /* the rest of a line that is too long is none */
+            rc = read_line(s, line);
+    }
     if (!rc && ferror(f))
-        rc = -EIO;
+        rc = errno ? -errno : -EIO;
     fclose(f);
     return rc;
 }

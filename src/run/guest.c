@@ -331,7 +331,8 @@ static void add_arg(struct args *args, const char *name, const char *value)
 static int in_our_words(int errnum, const struct err *why, struct err *err)
 {
     static const char *const names[][2] = {
-        {"-m", "--memory"}, {"-smp", "--cpus"}, {"-accel", "--accel"}, {"-share", "--root, --rw"}};
+        {"-m", "--memory"}, {"-smp", "--cpus"}, {"-accel", "--accel"}, {"-share", "--root, --rw"},
+        {"-exits", "--exits"}, {"-symbols", "--symbols"}};
     size_t len = strcspn(why->msg, ": ");
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strlen(names[i][0]) == len && !strncmp(why->msg, names[i][0], len))
@@ -351,7 +352,8 @@ static int make_config(struct run *run, struct err *err)
                               opt->verbose ? "" : " quiet loglevel=4", opt->append ? " " : "",
                               opt->append ? opt->append : "");
     const char *root = share_text(run, run->root, ",tag=root,ro", err);
-    if (!append || !root)
+    const char *exits = opt->exits ? keep(run, err, "-exits=%s", opt->exits) : "-exits";
+    if (!append || !root || !exits)
         return -ENOMEM;
     add_arg(&args, "minivmm", NULL);
     add_arg(&args, "-kernel", run->kernel);
@@ -369,6 +371,10 @@ static int make_config(struct run *run, struct err *err)
         add_arg(&args, "-accel", opt->accel);
     if (opt->timeout)
         add_arg(&args, "-timeout", opt->timeout);
+    if (opt->wants_exits)
+        add_arg(&args, exits, NULL);
+    if (opt->symbols)
+        add_arg(&args, "-symbols", opt->symbols);
     for (unsigned i = 0; i < opt->nrw; i++) {
         char rest[32];
         snprintf(rest, sizeof rest, ",tag=rw%u", i);

@@ -10,6 +10,7 @@
 static int set_timeout(void *target, const char *value, struct err *err);
 static int add_rw(void *target, const char *value, struct err *err);
 static int add_env(void *target, const char *value, struct err *err);
+static int set_exits(void *target, const char *value, struct err *err);
 static int print_help(void *target, const char *value, struct err *err);
 static int print_table(void *target, const char *value, struct err *err);
 
@@ -55,6 +56,12 @@ static const struct opt_row rows[] = {
 
     {.name = "json", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
      .offset = FIELD(json), .help = "Write how it went to a file, as one JSON object."},
+    {.name = "exits", .metavar = "[=FILE.json|=FILE.html]", .optional = true, .group = GROUP_TELL,
+     .kind = OPT_CALL, .parse = set_exits,
+     .help = "Tell at the end for what the guest came to minivmm, as for minivmm -exits: on "
+             "standard error or into a file."},
+    {.name = "symbols", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
+     .offset = FIELD(symbols), .help = "With --exits: names for guest addresses, as for minivmm -symbols."},
     {.name = "verbose", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = FIELD(verbose),
      .help = "Show the kernel's messages, and minivmm's own, on standard error."},
     {.name = "help", .group = GROUP_TELL, .kind = OPT_CALL, .parse = print_help,
@@ -116,6 +123,15 @@ static int add_env(void *target, const char *value, struct err *err)
     return 0;
 }
 
+static int set_exits(void *target, const char *value, struct err *err)
+{
+    struct run_options *opt = target;
+    (void)err; /* minivmm's own option looks at the file's name */
+    opt->wants_exits = true;
+    opt->exits = value;
+    return 0;
+}
+
 static const struct opt_row *find_row(const char *arg)
 {
     const char *name = arg + 1 + (arg[1] == '-');
@@ -132,7 +148,7 @@ static int find_command(int argc, char **argv)
     int i = 1;
     while (i < argc && argv[i][0] == '-' && strcmp(argv[i], "--")) {
         const struct opt_row *row = find_row(argv[i]);
-        i += row && row->metavar ? 2 : 1;
+        i += row && row->metavar && !row->optional ? 2 : 1;
     }
     return i < argc ? i : argc;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// A guest that does nothing but exit: 40000000 reads of port 0x61, then the end through isa-debug-exit.
+// A guest that does nothing but exit: READS (40 million unless told) reads of port 0x61, then the end through isa-debug-exit.
+#ifndef READS
+#define READS 40000000
+#endif
     .code16
     .globl _start
 _start:
-    movl $40000000, %ecx
+    movl $READS, %ecx
 1:  inb $0x61, %al
     decl %ecx
     jnz 1b
