@@ -30,7 +30,7 @@ struct run_options {
     bool shell;
     const char *timeout, *memory, *cpus, *accel; /* as minivmm's own options take them; or NULL */
     const char *kernel, *modules, *append, *root, *json;
-    bool verbose;
+    bool net, verbose;
     const char *rw[RUN_MAX_RW];
     unsigned nrw;
     const char *env[RUN_MAX_ENV]; /* NAME or NAME=VALUE */
