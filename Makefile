@@ -194,7 +194,7 @@ check-asan:
 
 # build/asan/minivmm, build/tsan/minivmm: for any suite of tests/ in the place of ./minivmm.
 asan: SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
-tsan: SANITIZERS := -fsanitize=thread
+tsan: SANITIZERS := -fsanitize=thread -Wno-tsan # of fences, which only order what guests see
 asan tsan:
 	@$(MAKE) --no-print-directory B=$(B)/$@ SANITIZE="$(SANITIZERS)" CFLAGS="-O1 -g" $(B)/$@/minivmm
 
