@@ -40,7 +40,6 @@ report() {
     echo "TEST cpus $(nproc)"
     echo "TEST memory $(($(sed -n 's/^MemTotal: *\([0-9]*\).*/\1/p' /proc/meminfo) / 1024))"
     echo "TEST root $(findmnt -n -o SOURCE,FSTYPE / | tr -s ' ')"
-    echo "TEST interface $(ip -o route show default | sed 's/.*dev \([^ ]*\).*/\1/')"
     echo "TEST address $(ip -4 -o address show scope global | sed 's/.*inet \([^ ]*\).*/\1/')"
     echo "TEST route $(ip route show default | sed 's/.*via \([^ ]*\).*/\1/')"
     echo "TEST rng $(cat /sys/class/misc/hw_random/rng_current) $(head -c 64 /dev/hwrng 2>/dev/null | wc -c)"
