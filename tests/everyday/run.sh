@@ -251,6 +251,12 @@ too_long() {
     is "$(cat "$work/err")" 'minivmm: --timeout of 5 s passed'
 }
 
+# What is found only when the machine is made is told in the words of run, too.
+too_much() {
+    runs 125 --memory 1T -- true
+    complains '^minivmm: --memory: '
+}
+
 # In a root where only the guest can tell.
 not_there() {
     runs 127 --root "$work/root" -- no-such-command
@@ -313,6 +319,7 @@ topic run-streams streams
 topic run-files files
 topic run-signal by_signal
 topic run-timeout too_long
+topic run-memory too_much
 topic run-not-there not_there
 topic run-guest-dies guest_dies
 topic run-reader-leaves reader_leaves
