@@ -74,6 +74,7 @@ struct config_hooks {
     struct chr *(*open_com1)(void *self, const struct chr_env *env, struct err *err);
     void (*resized)(void *self); /* the terminal has another size; the event loop's thread */
     void *self;
+    bool two_dashes; /* options are --timeout there, in messages too */
     const void *initrd; /* an initramfs in memory */
     size_t initrd_size;
 };

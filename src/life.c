@@ -228,7 +228,8 @@ static void say_why(const struct vm *vm, enum stop_cause cause, unsigned code)
         log_error("%s", stop_describe(cause));
         break;
     case STOP_TIMEOUT:
-        log_error("-timeout of %u s passed", vm->cfg->timeout_s);
+        log_error("%s-timeout of %u s passed", vm->cfg->hooks && vm->cfg->hooks->two_dashes ? "-" : "",
+                  vm->cfg->timeout_s);
         break;
     case STOP_SIGNAL:
         log_error("%s %u (%s)", stop_describe(cause), code, strsignal((int)code));

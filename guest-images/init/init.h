@@ -23,3 +23,8 @@ _Noreturn void run_root(char **argv, char **envp);
 
 /* run.c: one command on the host's own files. */
 _Noreturn void run_command(void);
+
+/* net.c: the loopback interface; the one to the outside (0 or -errno); /etc/resolv.conf, at `path`. */
+void net_start_loopback(void);
+long net_start(void);
+void net_name_server(const char *path);

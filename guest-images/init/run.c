@@ -5,7 +5,7 @@
 // streams go through ports of a virtio console.
 //
 // Keys: arg, env (in order), cwd, rw (TAG:PATH, a directory that is written to for good), hostname,
-// tty (1: a terminal), rows, columns.
+// tty (1: a terminal), rows, columns, net (1: there is a network interface, of minivmm -nic user).
 // Ports of /dev/vport0p: 1 standard input, 2 output (a terminal's both), 3 error, 4 control. Control
 // lines to the host: "start", "exec ERRNO" (it could not be run), "fail TEXT", "exit STATUS OUT-BYTES
 // ERR-BYTES"; the host ends the machine when it has that many bytes. From the host: "eof BYTES"
@@ -13,7 +13,6 @@
 // ROWS COLUMNS".
 #include <errno.h>
 #include <linux/fcntl.h>
-#include <linux/if.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
@@ -152,6 +151,8 @@ static void mount_root(void)
     sys_mkdir("/over/work", 0755);
     must_mount("overlay", "/new", "overlay", 0,
                "lowerdir=/lower,upperdir=/over/upper,workdir=/over/work");
+    if (word_get("net"))
+        net_name_server("/new/etc/resolv.conf"); /* not in a directory that is written to for good */
     mount_writable();
 }
 
@@ -190,17 +191,6 @@ static void enter_root(void)
     if (rc < 0)
         fail("enter", "the root", rc);
     SYS1(chdir, "/");
-}
-
-static void raise_loopback(void)
-{
-    struct ifreq request = {.ifr_name = "lo"};
-    int fd = (int)SYS3(socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    request.ifr_flags = IFF_UP | IFF_RUNNING;
-    SYS3(ioctl, fd, SIOCSIFFLAGS, &request);
-    sys_close(fd);
 }
 
 /* --- the command --- */
@@ -539,7 +529,10 @@ void run_command(void)
     mount_root();
     mount_rest();
     enter_root();
-    raise_loopback();
+    net_start_loopback();
+    long rc = word_get("net") ? net_start() : 0;
+    if (rc < 0)
+        fail("set up", "the network", rc);
     read_words();
     SYS4(rt_sigprocmask, 0 /* SIG_BLOCK */, &chld, NULL, sizeof chld);
     in.source = port[PORT_STDIN];

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "src/run/run.h"
 #include "src/vm.h"
+#include "util.h"
 
 /* The machine was ended without a word of the command's end. */
 static int status_of_machine(struct run *run, enum stop_cause cause, int status)
@@ -89,6 +90,24 @@ static int open_log(const struct run *run, struct err *err)
     return run->cfg.log_items ? log_enable(run->cfg.log_items, err) : 0;
 }
 
+/* What minivmm says of its own options, with the names they have here. */
+static void say_in_our_words(const char *msg)
+{
+    static const char *const names[][2] = {
+        {"-m", "--memory"}, {"-smp", "--cpus"}, {"-share", "--root, --rw"}, {"-nic", "--net"},
+        {"-accel", "--accel"}, {"-append", "--append"}, {"-kernel", "--kernel"},
+        {"-modules", "--modules"}, {"-timeout", "--timeout"}, {"-exits", "--exits"},
+        {"-symbols", "--symbols"}};
+    size_t len = strcspn(msg, ": ");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strlen(names[i][0]) == len && !strncmp(msg, names[i][0], len)) {
+            log_error("%s%s", names[i][1], msg + len);
+            return;
+        }
+    }
+    log_error("%s", msg);
+}
+
 /* A status, or -errno with a message. */
 static int run_it(struct run *run, struct err *err)
 {
@@ -133,7 +152,7 @@ int run_command(int argc, char **argv)
     if (!status)
         status = run_it(run, &err);
     if (status < 0) {
-        log_error("%s", err.msg);
+        say_in_our_words(err.msg);
         status = RUN_STATUS_FAILED;
     }
     err = (struct err){0};

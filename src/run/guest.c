@@ -211,6 +211,8 @@ static void add_words(struct run *run, struct init_words *words)
         snprintf(word, sizeof word, "rw%u:%s", i, below_root(run, run->opt.rw[i]));
         init_words_add(words, "rw", word);
     }
+    if (run->opt.net)
+        init_words_add(words, "net", "1");
     if (run->opt.shell)
         add_terminal(words);
     add_env(run, words);
@@ -225,13 +227,14 @@ static int make_initramfs(struct run *run, struct err *err)
         {"virtio_console", "virtio_console", "minivmm run"},
         {"virtiofs", "virtiofs", "minivmm run"},
         {"overlay", "overlayfs: ", "minivmm run"},
+        {"virtio_net", "virtio/net:online", "--net"}, /* the last, see below */
     };
+    unsigned n = ARRAY_LEN(needs) - !run->opt.net;
     struct init_words words = {0};
     struct module_set *set = calloc(1, sizeof *set);
     if (!set)
         return err_set(err, ENOMEM, "out of memory for kernel modules");
-    int rc = drivers_collect(set, &run->cfg, run->release, needs, ARRAY_LEN(needs),
-                             "give --modules DIR", err);
+    int rc = drivers_collect(set, &run->cfg, run->release, needs, n, "give --modules DIR", err);
     if (!rc) {
         add_words(run, &words);
         if (words.failed)
@@ -296,7 +299,7 @@ static int add_ports(struct run *run, struct err *err)
     run->in.run = run->out.run = run->err.run = run;
     for (size_t i = 0; i < ARRAY_LEN(ports) && !rc; i++)
         rc = config_add_port(&run->cfg, &ports[i], err);
-    run->hooks = (struct config_hooks){.open_com1 = open_com1, .resized = resized, .self = run};
+    run->hooks = (struct config_hooks){.open_com1 = open_com1, .resized = resized, .self = run, .two_dashes = true};
     run->cfg.hooks = &run->hooks;
     return rc;
 }
@@ -327,20 +330,6 @@ static void add_arg(struct args *args, const char *name, const char *value)
         args->argv[args->argc++] = (char *)(uintptr_t)value;
 }
 
-/* What minivmm says of its own options, with the names they have here. */
-static int in_our_words(int errnum, const struct err *why, struct err *err)
-{
-    static const char *const names[][2] = {
-        {"-m", "--memory"}, {"-smp", "--cpus"}, {"-accel", "--accel"}, {"-share", "--root, --rw"},
-        {"-exits", "--exits"}, {"-symbols", "--symbols"}};
-    size_t len = strcspn(why->msg, ": ");
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strlen(names[i][0]) == len && !strncmp(why->msg, names[i][0], len))
-            return err_set(err, errnum, "%s%s", names[i][1], why->msg + len);
-    }
-    return err_set(err, errnum, "%s", why->msg);
-}
-
 /* As a command line, so that there is one place that knows what options mean. */
 static int make_config(struct run *run, struct err *err)
 {
@@ -360,6 +349,7 @@ static int make_config(struct run *run, struct err *err)
     add_arg(&args, "-append", append);
     add_arg(&args, "-serial", "null");
     add_arg(&args, "-no-reboot", NULL);
+    add_arg(&args, "-nic", opt->net ? "user,ipv6=off" : "none");
     add_arg(&args, "-m", opt->memory ? opt->memory : "1G");
     add_arg(&args, "-smp", opt->cpus ? opt->cpus : "1");
     add_arg(&args, "-share", root);
@@ -383,10 +373,9 @@ static int make_config(struct run *run, struct err *err)
             return -ENOMEM;
         add_arg(&args, "-share", text);
     }
-    struct err why = {0};
-    int rc = config_parse(&run->cfg, args.argc, args.argv, &outcome, &why);
+    int rc = config_parse(&run->cfg, args.argc, args.argv, &outcome, err);
     if (rc)
-        return in_our_words(-rc, &why, err);
+        return rc;
     return outcome == CONFIG_RUN ? 0 : OPT_STOP;
 }
 

@@ -36,6 +36,9 @@ static const struct opt_row rows[] = {
      .help = "A variable for its environment, with the value it has here unless one is given; may "
              "be repeated. Without it there are PATH, HOME, USER, LOGNAME, SHELL, TERM, COLORTERM, "
              "LANG, LANGUAGE, LC_*, TZ and PWD."},
+    {.name = "net", .group = GROUP_COMMAND, .kind = OPT_FLAG, .offset = FIELD(net),
+     .help = "A network (IPv4) to where this host can go, as of minivmm -nic user: the command is at "
+             "10.0.2.15, this host's 127.0.0.1 at 10.0.2.2."},
 
     {.name = "timeout", .metavar = "SECONDS", .group = GROUP_MACHINE, .kind = OPT_CALL,
      .parse = set_timeout, .help = "End with status 124 after so long (default: never)."},

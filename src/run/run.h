@@ -30,7 +30,7 @@ struct run_options {
     bool shell;
     const char *timeout, *memory, *cpus, *accel; /* as minivmm's own options take them; or NULL */
     const char *kernel, *modules, *append, *root, *json;
-    bool verbose, wants_exits;
+    bool net, verbose, wants_exits;
     const char *exits, *symbols; /* exits: the file, or NULL */
     const char *rw[RUN_MAX_RW];
     unsigned nrw;

@@ -54,3 +54,5 @@ fi
 mkdir -p modules
 printf 'kernel/%s.ko\n' virtio_pci virtio_console overlay >modules/modules.builtin
 t run --kernel kernel -- true
+echo kernel/virtiofs.ko >>modules/modules.builtin
+t run --kernel kernel --net -- true

@@ -74,7 +74,14 @@ put_gpt_entry() {
     put "$1" $((1024 + 128 * $2)) "$5 $uuid $(le "$3" 8) $(le $(($3 + $4 - 1)) 8) 0000000000000000 $name"
 }
 
-# FILE FS1 FS2: a GPT: 1 is bigger and of the type Linux data, 2 of the type Linux root.
+# FILE SECTOR OTHER-HEADER ENTRIES LAST-USABLE: a GPT's header, when its entries are there.
+put_gpt_header() {
+    put "$1" $(($2 * 512)) "4546492050415254 00000100 5c000000 00000000 00000000 $(le "$2" 8) $(le "$3" 8) 2200000000000000 $(le "$5" 8)
+33333333333333333333333333333333 $(le "$4" 8) 80000000 80000000 $(crc32 "$1" $(($4 * 512)) 16384)"
+    put "$1" $(($2 * 512 + 16)) "$(crc32 "$1" $(($2 * 512)) 92)"
+}
+
+# FILE FS1 FS2: a GPT and its copy at the end: 1 is bigger and of the type Linux data, 2 of the type Linux root.
 make_gpt() {
     local size1=$(($(stat -c %s "$2") / 512)) size2=$(($(stat -c %s "$3") / 512)) second sectors
     second=$((2048 + size1))
@@ -85,9 +92,9 @@ make_gpt() {
     put "$1" 510 55aa
     put_gpt_entry "$1" 0 2048 "$size1" $linux_data 11 data
     put_gpt_entry "$1" 1 "$second" "$size2" $linux_root 22 "the-root"
-    put "$1" 512 "4546492050415254 00000100 5c000000 00000000 00000000 0100000000000000 $(le $((sectors - 1)) 8) 2200000000000000
-$(le $((sectors - 34)) 8) 33333333333333333333333333333333 0200000000000000 80000000 80000000 $(crc32 "$1" 1024 16384)"
-    put "$1" 528 "$(crc32 "$1" 512 92)"
+    put_gpt_header "$1" 1 $((sectors - 1)) 2 $((sectors - 34))
+    dd if="$1" of="$1" bs=512 skip=2 seek=$((sectors - 33)) count=32 conv=notrunc,sparse status=none
+    put_gpt_header "$1" $((sectors - 1)) 1 $((sectors - 33)) $((sectors - 34))
     dd if="$2" of="$1" bs=1M oflag=seek_bytes seek=$((2048 * 512)) conv=notrunc,sparse status=none
     dd if="$3" of="$1" bs=1M oflag=seek_bytes seek=$((second * 512)) conv=notrunc,sparse status=none
 }

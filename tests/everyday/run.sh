@@ -224,7 +224,13 @@ by_signal() {
 too_long() {
     runs 124 --timeout 5 --json "$work/result" -- sleep 100
     grep -q '"cause": "timeout"' "$work/result" || wrong 'no cause in the result'
-    is "$(cat "$work/err")" 'minivmm: -timeout of 5 s passed'
+    is "$(cat "$work/err")" 'minivmm: --timeout of 5 s passed'
+}
+
+# What is found only when the machine is made is told in the words of run, too.
+too_much() {
+    runs 125 --memory 1T -- true
+    complains '^minivmm: --memory: '
 }
 
 # In a root where only the guest can tell.
@@ -253,6 +259,29 @@ reader_leaves() {
     is "$(cat "$work/err")" ''
 }
 
+# PORT is set: a web server on 127.0.0.1.
+serve() {
+    mkdir -p "$work/www"
+    head -c 1M /dev/urandom >"$work/www/file"
+    for ((port = 20000 + RANDOM % 20000; ; port++)); do
+        busybox httpd -f -p "127.0.0.1:$port" -h "$work/www" 2>/dev/null &
+        server=$!
+        sleep 0.3
+        ! kill -0 $server 2>/dev/null || break
+    done
+}
+
+# This host's server at the gateway's address; without --net there is no interface.
+with_net() {
+    serve
+    runs 0 --net -- sh -c 'grep -v "^#" /etc/resolv.conf >&2; busybox wget -q -O - "http://10.0.2.2:$0/file"' "$port"
+    cmp -s "$work/www/file" "$work/out" || wrong 'not the file that the host serves'
+    is "$(cat "$work/err")" 'nameserver 10.0.2.3'
+    kill $server
+    runs 0 -- sh -c 'ls /sys/class/net'
+    is "$(cat "$work/out")" lo
+}
+
 in_a_shell() {
     ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O1 -o "$work/pty_run" "$top/tests/end/pty_run.c" -lutil || wrong 'no helper'
     SHELL=/bin/sh "$work/pty_run" 'expect:# ' raw 'send:tty; echo $((6*7))\x0d' 'expect:/dev/pts/0' 'expect:42' 'expect:# ' \
@@ -266,8 +295,15 @@ topic run-streams streams
 topic run-files files
 topic run-signal by_signal
 topic run-timeout too_long
+topic run-memory too_much
 topic run-not-there not_there
 topic run-guest-dies guest_dies
 topic run-reader-leaves reader_leaves
+if busybox --list | grep -qx httpd && busybox --list | grep -qx wget; then
+    topic run-net with_net
+else
+    echo 'SKIP everyday/run-net: no busybox with httpd and wget'
+    skipped=$((skipped + 1))
+fi
 topic shell in_a_shell
 finish

@@ -5,6 +5,7 @@
 #include "fp_trap.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <ucontext.h>
 
@@ -17,9 +18,11 @@ static _Thread_local volatile uint32_t trap;
 
 static void on_sigfpe(int sig, siginfo_t *info, void *context)
 {
-    (void)info;
-    if (!(trap & ARMED)) {
+    bool sent = info->si_code <= 0; /* by a process, this one or another */
+    if (sent || !(trap & ARMED)) {
         sigaction(sig, &previous, NULL); /* happens again, under the earlier handler */
+        if (sent)
+            raise(sig); /* held back until this handler returns */
         return;
     }
     ucontext_t *uc = context;
