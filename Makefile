@@ -244,6 +244,7 @@ bench: minivmm guests
 	@tests/bench/block.sh software
 	@tests/bench/fs.sh 3
 	@tests/bench/run.sh software
+	@tests/bench/exits.sh interp
 
 # --- fuzzers: build/fuzz/<name>_fuzz, clang's libFuzzer with the address and undefined-behaviour sanitizers ---
 FUZZ_TO ?= $(B)/fuzz

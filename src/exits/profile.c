@@ -19,7 +19,7 @@ int profile_init(struct profile *p, uint64_t start_ns, struct err *err)
     for (unsigned i = 0; i < PROFILE_PACES; i++) {
         p->until_look[i] = 1;
         p->paces[i] = (struct profile_pace){
-            .weight = 1, .stride = 1, .free_looks = PROFILE_LOOKS_FREE, .last_ns = start_ns};
+            .weight = 1, .stride = 1, .free_looks = PROFILE_LOOKS_FREE};
     }
     p->tracks = calloc(PROFILE_TRACKS_MOST, sizeof p->tracks[0]);
     p->sites = calloc(p->room, sizeof p->sites[0]);
@@ -47,8 +47,7 @@ static uint32_t draw(struct profile *p)
 static void choose_next(struct profile *p, unsigned which, uint64_t now)
 {
     struct profile_pace *pace = &p->paces[which];
-    uint64_t passed = now - pace->last_ns;
-    pace->last_ns = now;
+    uint64_t passed = now - pace->last.end_ns;
     if (pace->free_looks)
         pace->free_looks--;
     else if (passed < PROFILE_PERIOD_NS / 2 && pace->stride < PROFILE_STRIDE_MOST)
@@ -89,14 +88,14 @@ static void halve_timeline(struct profile *p)
 }
 
 static void add_to_track(struct profile *p, struct profile_track *t,
-                         const struct profile_look *look, unsigned weight)
+                         const struct profile_look *look, uint64_t exits)
 {
     uint64_t since = look->begin_ns - p->start_ns;
     while (since / p->slice_ns >= PROFILE_SLICES)
         halve_timeline(p);
-    t->slices[since / p->slice_ns] += weight;
-    t->exits += weight;
-    t->ns += weight * (look->end_ns - look->begin_ns);
+    t->slices[since / p->slice_ns] += exits;
+    t->exits += exits;
+    t->ns += exits * (look->end_ns - look->begin_ns);
 }
 
 /* --- sites --- */
@@ -153,17 +152,35 @@ static struct profile_site *site_of(struct profile *p, uint32_t track,
     return s;
 }
 
-void profile_add(struct profile *p, const struct profile_look *look)
+/* So many exits were like this one. */
+static void account(struct profile *p, const struct profile_look *look, uint64_t exits)
 {
     uint64_t ns = look->end_ns - look->begin_ns;
-    unsigned weight = p->paces[look->pace].weight, track = find_track(p, look->kind, look->region);
+    unsigned track = find_track(p, look->kind, look->region);
     struct profile_site *s = site_of(p, track, look);
-    s->exits += weight;
-    s->ns += weight * ns;
+    s->exits += exits;
+    s->ns += exits * ns;
     if (ns > s->longest_ns)
         s->longest_ns = ns;
-    add_to_track(p, &p->tracks[track], look, weight);
+    add_to_track(p, &p->tracks[track], look, exits);
+}
+
+void profile_add(struct profile *p, const struct profile_look *look)
+{
+    struct profile_pace *pace = &p->paces[look->pace];
+    account(p, look, pace->weight);
     p->looks++;
-    p->represented += weight;
     choose_next(p, look->pace, look->end_ns);
+    pace->last = *look;
+}
+
+void profile_settle(struct profile *p)
+{
+    for (unsigned i = 0; i < PROFILE_PACES; i++) {
+        struct profile_pace *pace = &p->paces[i];
+        unsigned since = pace->weight - p->until_look[i];
+        if (since)
+            account(p, &pace->last, since);
+        pace->weight -= since;
+    }
 }

@@ -5,7 +5,7 @@
 //
 // A look at an exit (clock twice, the guest's instruction pointer, a table) costs more than some
 // exits do. So all are looked at as long as they come seldom; of those that come thick, one in
-// `stride` at random distances, which then stands for those since the last look, so that looks are
+// `stride` at random distances, which then stands for those since the look before, so that looks are
 // about PROFILE_PERIOD_NS apart (after the first PROFILE_LOOKS_FREE). Each register (port, gpa) has
 // a pace of its own, but for a few that share one: one that is polled does not hide the others. How
 // many exits there were is counted elsewhere, always and exactly (vcpu.exits, region.reads and
@@ -42,11 +42,20 @@ struct profile_site {
     uint64_t exits, ns, longest_ns;
 };
 
+struct profile_look {
+    enum exit_kind kind;
+    unsigned pace;
+    const struct region *region;
+    bool write;
+    uint64_t rip;
+    uint64_t begin_ns, end_ns; /* of the work */
+};
+
 struct profile_pace {
     unsigned weight; /* exits that the next look stands for */
     unsigned stride;
     unsigned free_looks; /* left */
-    uint64_t last_ns;    /* of the last look */
+    struct profile_look last;
 };
 
 struct profile {
@@ -54,7 +63,7 @@ struct profile {
     struct profile_pace paces[PROFILE_PACES];
     uint32_t random;
     uint64_t start_ns; /* of the machine; by the host's monotonic clock, as all here */
-    uint64_t looks, represented; /* so many looks stand for so many exits */
+    uint64_t looks;
     uint64_t slice_ns;
     struct profile_track *tracks; /* PROFILE_TRACKS_MOST */
     unsigned ntracks;
@@ -82,13 +91,7 @@ static inline bool profile_due(struct profile *p, const struct vm_exit *exit)
     return --p->until_look[profile_pace(exit)] == 0;
 }
 
-struct profile_look {
-    enum exit_kind kind;
-    unsigned pace;
-    const struct region *region;
-    bool write;
-    uint64_t rip;
-    uint64_t begin_ns, end_ns; /* of the work */
-};
-
 void profile_add(struct profile *p, const struct profile_look *look);
+
+/* Exits since the last looks are taken to be like those. Then there are as many as there were. */
+void profile_settle(struct profile *p);

@@ -159,7 +159,6 @@ static void add_profile(struct exit_report *r, const struct profile *p)
     }
     add_sites(r, p, rows);
     r->looks += p->looks;
-    r->represented += p->represented;
 }
 
 /* One width of slices for all, in which the run has room. */
@@ -219,6 +218,7 @@ static int make_room(struct exit_report *r, const struct vm *vm)
 {
     size_t devices = vm->pio.nregions + vm->mmio.nregions + 2, sites = 1;
     for (unsigned i = 0; r->profiled && i < r->vcpus; i++) {
+        profile_settle(&vm->exits->profiles[i]);
         devices += vm->exits->profiles[i].ntracks;
         sites += vm->exits->profiles[i].nsites;
     }

@@ -48,7 +48,6 @@ struct exit_report {
     uint64_t run_ns, ns;        /* from the start; of minivmm's work for exits */
     uint64_t exits;             /* all */
     uint64_t looks;             /* so many exits were looked at; as many as `exits`: each was */
-    uint64_t represented;       /* for so many the looks stand (profile.h); the latest may lack */
     struct exit_reason reasons[EXIT_KINDS];
     struct exit_device *devices; /* as they lie on their bus, ports first */
     unsigned ndevices;

@@ -108,7 +108,6 @@ static json_t *whole(const struct exit_report *r)
     put_number(o, "ns", r->ns);
     put_number(o, "exits", r->exits);
     put_number(o, "looks", r->looks);
-    put_number(o, "represented", r->represented);
     json_object_set_new(o, "reasons", reasons(r));
     json_object_set_new(o, "devices", devices(r));
     json_object_set_new(o, "addresses", sites(r));

@@ -19,6 +19,9 @@ t run --timeout=x -- true
 t run --verbose=x -- true
 t run --kernel kernel --memory lots -- true
 t run --kernel kernel --cpus 0 -- true
+t run --kernel kernel --exits=report.txt -- true
+t run --kernel kernel --symbols kernel -- true
+t run --exits report.json
 t run --root "$PWD/nowhere" -- true
 t run --root "$PWD/script" -- true
 t run --rw nowhere -- true
