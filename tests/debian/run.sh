@@ -64,7 +64,7 @@ describe() {
         # The testbed has two processors, emulated ones.
         disk=gpt root='/dev/vda2 ext4' cpus=4 memory=960 cid=7 words='root=PARTLABEL=the-root rw'
         [[ $engine != kvm ]] || has_hardware_kvm || cpus=2
-        options=(-smp $cpus -m 1G -device virtio-rng-pci -share "$work/share" -vsock "$work/vsock,cid=7")
+        options=(-smp "$cpus" -m 1G -device virtio-rng-pci -share "$work/share" -vsock "$work/vsock,cid=7")
         ;;
     button) words='root=/dev/vda' end='wait' options+=(-smp 2) cpus=2 ;;
     reboot) words='root=/dev/vda' end=reboot boots=2 ;;
@@ -119,7 +119,8 @@ check_disk() {
 }
 
 run() {
-    local engine=$1 program=(sh "$here/session.sh" "$minivmm" "$words" -accel "$1" -kernel "$dir/vmlinuz" -timeout 500 "${options[@]}") file
+    local engine=$1 program=(sh "$here/session.sh" "$minivmm" "$words" -accel "$1" -kernel "$dir/vmlinuz" -timeout 500 "${options[@]}")
+    local file in_testbed=()
     local files=("$minivmm" "$here/session.sh" "$work/www" "$work/share" "$dir/vmlinuz" "$dir/initrd.img" "$top/build/minivmm-usernet")
     if [[ $engine != kvm ]] || has_hardware_kvm; then
         "${program[@]}" -disk "$work/disk.img"
@@ -128,7 +129,8 @@ run() {
     # Its processor does not tell KVM of XSETBV, so that CPUID has the wrong size for XSAVE.
     program[3]+=' noxsave'
     [[ ${options[0]} == -initrd ]] || files+=("$dir/modules")
-    "$top/tests/testbed/testbed" --timeout 700 $(printf -- '--file %s ' "${files[@]}") --disk "$work/disk.img" -- "${program[@]}" -disk /dev/vda
+    for file in "${files[@]}"; do in_testbed+=(--file "$file"); done
+    "$top/tests/testbed/testbed" --timeout 700 "${in_testbed[@]}" --disk "$work/disk.img" -- "${program[@]}" -disk /dev/vda
 }
 
 for topic in "${topics[@]}"; do
