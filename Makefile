@@ -25,12 +25,12 @@ LDLIBS += $(shell pkg-config --libs --static $(PKGS) 2>/dev/null)
 STATIC ?= $(if $(SANITIZE),,-static-pie)
 
 INIT := $(B)/guest-images/init/init
-SRC := $(wildcard src/*.c src/run/*.c src/gdb/*.c src/control/*.c src/exits/*.c src/accel/*.c src/accel/*/*.c devices/*.c devices/*/*.c loader/*.c)
+SRC := $(wildcard src/*.c src/*/*.c src/accel/*/*.c base/*.c devices/*.c devices/*/*.c loader/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o) $(B)/guest-images/init/image.o $(B)/src/exits/page.o
 # Helper programs (include/helper.h), each with a library that is a shared one; their images are part of minivmm's read-only data.
 # usernet: libslirp. disasm: libzydis.
 USERNET_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard devices/net/usernet/*.c)) \
-               $(patsubst %,$(B)/%.o,src/clock src/err src/event src/evloop src/log devices/net/net devices/net/offload \
+               $(patsubst %,$(B)/%.o,base/clock base/err base/event base/evloop base/log devices/net/net devices/net/offload \
                                      devices/net/pcap devices/net/stream)
 OBJ += $(B)/usernet_image.o $(B)/disasm_image.o
 LIB_OBJ := $(filter-out $(B)/src/main.o,$(OBJ))
@@ -176,7 +176,7 @@ $(CB)/%.img: $(CB)/%.S.o $(CPU_GUEST_OBJ) $(GUEST_LIB:%=$(GB)/guest64/%.o) $(GS)
 .PRECIOUS: $(CB)/%.S.o $(CB)/lib/%.o
 
 clean:
-	rm -rf $(B)/src $(B)/devices $(B)/loader $(B)/tests $(B)/guest-images minivmm
+	rm -rf $(B)/src $(B)/base $(B)/devices $(B)/loader $(B)/tests $(B)/guest-images minivmm
 
 -include $(shell find $(B) -path $(B)/debian -prune -o -name '*.d' -print 2>/dev/null) # debian: a system's files, see tests/debian
 

@@ -153,7 +153,8 @@ struct config {
     bool exits;                 /* the exit report is wanted: into a file, or (NULL) as text */
     const char *exits_file, *symbols;
     unsigned junit_pass;        /* a status that counts as passed, beside 0 */
-    const char *log_items, *log_file; /* -d (checked, for log_enable), -D; NULL: not given */
+    const char *log_items, *log_file; /* -d, -D; NULL: not given */
+    unsigned log_topics;              /* for log_enable */
     unsigned timeout_s;  /* 0: none */
     struct opt_pool pool; /* the strings above that are neither argv's nor constant */
 };

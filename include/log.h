@@ -24,9 +24,14 @@ enum log_topic {
 /* Names in enum order; NULL-terminated. */
 extern const char *const log_topic_names[];
 
-/* Turn on a comma-separated list of topics ("all", "none" and "help" are words too; none turns off
- * notices as well; help returns 1 after printing). */
-int log_enable(const char *list, struct err *err);
+#define LOG_ALL ((1u << LOG_TOPICS) - 1)
+#define LOG_QUIET (1u << LOG_TOPICS) /* no notices either */
+
+/* A comma-separated list, in which "all" and "none" are words too, as a set of 1 << enum log_topic;
+ * none forgets what stood before it, and adds LOG_QUIET. NULL, or the word that is no topic. */
+const char *log_parse(const char *list, unsigned *topics);
+void log_enable(unsigned topics);
+void log_print_topics(FILE *out);
 
 /* Send everything to a file instead of stderr. */
 int log_open(const char *path, struct err *err);

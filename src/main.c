@@ -12,12 +12,12 @@
 
 #include "config.h"
 #include "log.h"
-#include "src/ctl_command.h"
-#include "src/fatal.h"
-#include "src/probe_command.h"
-#include "src/result.h"
+#include "src/commands/ctl_command.h"
+#include "src/vm/fatal.h"
+#include "src/commands/probe_command.h"
+#include "src/result/result.h"
 #include "src/run/run.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 #include "stop.h"
 
 static int complain(const struct err *err, int status)
@@ -70,12 +70,8 @@ static int run_machine(const struct config *cfg)
 
 static int open_log(const struct config *cfg, struct err *err)
 {
-    if (cfg->log_file) {
-        int rc = log_open(cfg->log_file, err);
-        if (rc)
-            return rc;
-    }
-    return cfg->log_items ? log_enable(cfg->log_items, err) : 0;
+    log_enable(cfg->log_topics);
+    return cfg->log_file ? log_open(cfg->log_file, err) : 0;
 }
 
 int main(int argc, char **argv)
@@ -99,7 +95,7 @@ int main(int argc, char **argv)
     if (outcome == CONFIG_RUN) {
         if (cfg.name)
             prctl(PR_SET_NAME, cfg.name);
-        if (result_open(&cfg, &err) || open_log(&cfg, &err) < 0)
+        if (result_open(&cfg, &err) || open_log(&cfg, &err))
             status = complain(&err, EXIT_HOST_ERROR);
         else
             status = run_machine(&cfg);

@@ -6,8 +6,8 @@ set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 passed=0 failed=0 skipped=0
-sources=$(git ls-files 'include/*.h' 'src/*.[ch]' 'devices/*.[ch]' 'loader/*.[ch]' 2>/dev/null ||
-    find include src devices loader -name '*.[ch]')
+sources=$(git ls-files 'include/*.h' 'base/*.[ch]' 'src/*.[ch]' 'devices/*.[ch]' 'loader/*.[ch]' 2>/dev/null ||
+    find include base src devices loader -name '*.[ch]')
 
 # A rule holds when the command prints nothing.
 rule() {
@@ -29,7 +29,7 @@ kvm_outside() {
 
 # exit() belongs to main; _exit to the handler of fatal signals.
 exit_outside_main() {
-    grep -nE '(^|[^_[:alnum:]])(exit|abort|_exit)\(' $sources | grep -v '^src/main.c:' | grep -v '^src/fatal.c:' |
+    grep -nE '(^|[^_[:alnum:]])(exit|abort|_exit)\(' $sources | grep -v '^src/main.c:' | grep -v '^src/vm/fatal.c:' |
         grep -vE ':[0-9]+: *(//|\*|/\*)'
 }
 
@@ -39,6 +39,10 @@ device_knows_machine() {
 
 loader_knows_devices() {
     grep -nE '#include "(src/|devices/|accel\.h|config\.h)' $(printf '%s\n' $sources | grep '^loader/')
+}
+
+base_looks_up() {
+    grep -nE '#include "(src/|devices/|loader/|accel\.h|config\.h)' $(printf '%s\n' $sources | grep '^base/')
 }
 
 contract_looks_down() {
@@ -81,6 +85,7 @@ rule kvm-header-under-accel-kvm-only kvm_outside
 rule exit-in-main-only exit_outside_main
 rule devices-know-no-machine device_knows_machine
 rule loaders-know-no-devices loader_knows_devices
+rule base-stands-on-itself base_looks_up
 rule contracts-include-contracts-only contract_looks_down
 rule licence-line-everywhere without_licence
 rule files-under-600-lines long_files

@@ -11,7 +11,7 @@
 #include "devices/virtio/balloon.h"
 #include "opt.h"
 #include "src/control/qmp.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 #include "util.h"
 
 #define FOLDER "/machine/peripheral/"

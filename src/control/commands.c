@@ -8,7 +8,7 @@
 #include "src/control/balloon.h"
 #include "src/control/monitor.h"
 #include "src/control/qmp.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 
 #define UNUSED(vm, args, ret, err) (void)(vm), (void)(args), (void)(ret), (void)(err)
 

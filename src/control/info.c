@@ -8,7 +8,7 @@
 #include "src/control/balloon.h"
 #include "src/control/monitor.h"
 #include "src/exits/exits.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 #include "util.h"
 #include "version.h"
 

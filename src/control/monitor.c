@@ -8,7 +8,7 @@
 
 #include "opt.h"
 #include "src/control/balloon.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 
 static void do_stop(struct vm *vm, const char *arg, FILE *out)
 {

@@ -9,7 +9,7 @@
 
 #include "src/control/server.h"
 #include "src/control/terminal.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 #include "util.h"
 
 int control_open(struct vm *vm, struct control **out, struct err *err)

@@ -11,7 +11,7 @@
 
 #include "chr.h"
 #include "src/control/monitor.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 
 #define CTRL_U 0x15
 #define DELETE 0x7f

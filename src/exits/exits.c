@@ -11,7 +11,7 @@
 
 #include "log.h"
 #include "src/exits/report.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 #include "util.h"
 
 #define ADDRESSES_SHOWN 20

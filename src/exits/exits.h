@@ -9,7 +9,7 @@
 #include "err.h"
 #include "src/exits/profile.h"
 #include "src/exits/symbols.h"
-#include "src/outfile.h"
+#include "base/outfile.h"
 
 struct vm;
 

@@ -10,7 +10,7 @@
 
 #include "log.h"
 #include "src/exits/exits.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 
 const char *const exit_kind_names[EXIT_KINDS] = {
     [EXIT_PIO] = "pio",   [EXIT_MMIO] = "mmio", [EXIT_SHUTDOWN] = "shutdown", [EXIT_INTR] = "intr",

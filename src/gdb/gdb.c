@@ -16,7 +16,7 @@
 #include "log.h"
 #include "src/gdb/address.h"
 #include "src/gdb/stub.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 #include "unix_socket.h"
 
 #define OUT_MAX 0x10000

@@ -9,7 +9,7 @@
 
 #include "log.h"
 #include "src/run/run.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 #include "util.h"
 
 /* The machine was ended without a word of the command's end. */
@@ -85,11 +85,6 @@ static int run_machine(struct run *run, struct err *err)
     return status;
 }
 
-static int open_log(const struct run *run, struct err *err)
-{
-    return run->cfg.log_items ? log_enable(run->cfg.log_items, err) : 0;
-}
-
 /* What minivmm says of its own options, with the names they have here. */
 static void say_in_our_words(const char *msg)
 {
@@ -117,8 +112,7 @@ static int run_it(struct run *run, struct err *err)
         log_error("%s", err->msg);
         return rc;
     }
-    if (!rc)
-        rc = open_log(run, err);
+    log_enable(run->cfg.log_topics);
     return rc < 0 ? rc : run_machine(run, err);
 }
 

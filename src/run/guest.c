@@ -15,7 +15,7 @@
 
 #include "loader/initramfs.h"
 #include "loader/modules.h"
-#include "src/auto_boot.h"
+#include "src/vm/auto_boot.h"
 #include "src/run/run.h"
 #include "util.h"
 

@@ -4,7 +4,7 @@
 // it by hand, so nothing depends on time.
 #pragma once
 
-#include "src/vm.h"
+#include "src/vm/vm.h"
 
 #define CONTROL_RIG_RAM (16ull << 20)
 

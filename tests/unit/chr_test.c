@@ -25,7 +25,7 @@
 #include "chr.h"
 #include "devices/chr/tty.h"
 #include "log.h"
-#include "src/fatal.h"
+#include "src/vm/fatal.h"
 #include "stop.h"
 #include "tests/lib/suite.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "src/exits/exits.h"
-#include "src/vm.h"
+#include "src/vm/vm.h"
 #include "util.h"
 
 static unsigned count_something(struct vcpu *v, struct accel_counter *out, unsigned most)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/vm.h"
+#include "src/vm/vm.h"
 
 static struct vm vm;
 static struct accel_ops engine;

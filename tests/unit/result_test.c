@@ -2,7 +2,7 @@
 //
 // What -result and -junit write: last lines, clean text, both forms, and files that are complete or
 // not there.
-#include "src/result.h"
+#include "src/result/result.h"
 
 #include <check.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "src/outfile.h"
+#include "base/outfile.h"
 #include "tests/lib/suite.h"
 #include "util.h"
 

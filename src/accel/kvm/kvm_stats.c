@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the kernel counted for a vCPU: exits that it answered by itself, page faults, halts (KVM API section 4.131, KVM_GET_STATS_FD; Linux 5.14).
-// Only plain sums are taken, no histograms and no present values.
+// What the kernel counted for a vCPU: exits that it answered by itself, page faults, halts (KVM API
+// section 4.131, KVM_GET_STATS_FD; Linux 5.14). Only plain sums are taken, no histograms and no
+// present values.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

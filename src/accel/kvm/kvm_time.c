@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The guest's time while it is stopped (KVM API sections 4.30 and 4.31; Documentation/virt/kvm/devices/vcpu.rst, KVM_VCPU_TSC_CTRL). TSCs are
-// turned back by what passed meanwhile, all by the same, so that they stay as far apart as they were; kvmclock goes on from where it was; TSC
-// deadlines are set again, by the TSC as it then is. A kernel that cannot set the TSC's offset (before 5.16) lets all of it go on.
-// Left out: local APIC timers that count their own clock. They cannot be set without setting all of the APIC, and with it losing an interrupt
-// that comes at that moment; so one of these may be early.
+// The guest's time while it is stopped (KVM API sections 4.30 and 4.31;
+// Documentation/virt/kvm/devices/vcpu.rst, KVM_VCPU_TSC_CTRL). TSCs are turned back by what passed
+// meanwhile, all by the same, so that they stay as far apart as they were; kvmclock goes on from
+// where it was; TSC deadlines are set again, by the TSC as it then is. A kernel that cannot set the
+// TSC's offset (before 5.16) lets all of it go on. Left out: local APIC timers that count their own
+// clock. They cannot be set without setting all of the APIC, and with it losing an interrupt that
+// comes at that moment; so one of these may be early.
 #include <string.h>
 
 #include "log.h"
@@ -24,7 +26,8 @@ static int tsc_offset(const struct vcpu *v, unsigned long request, uint64_t *off
 static bool can_stand(const struct accel *a)
 {
     uint64_t offset, tsc;
-    return !tsc_offset(&a->vcpus[0], KVM_GET_DEVICE_ATTR, &offset) && kvm_msr_read(&a->vcpus[0], MSR_TSC, &tsc);
+    return !tsc_offset(&a->vcpus[0], KVM_GET_DEVICE_ATTR, &offset) &&
+           kvm_msr_read(&a->vcpus[0], MSR_TSC, &tsc);
 }
 
 static bool stand(struct accel *a, struct kvm_time *t)
