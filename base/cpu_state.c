@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Reset values and text form of the architectural CPU state. SDM vol. 3 table 10-1 (state after
-// power-up, RESET, INIT). Memory types are as firmware would have left them: MTRRs on, all of memory
-// write-back, since no firmware runs here.
+// power-up, RESET, INIT). Memory types are as firmware would have left them: MTRRs on, all of
+// memory write-back, since no firmware runs here.
 #include "cpu_state.h"
 
 #include <stdarg.h>

@@ -21,7 +21,8 @@ static int image_fd(const struct helper_image *image)
     size_t len = (size_t)(image->end - image->begin);
     int fd = memfd_create(image->name, MFD_CLOEXEC | MFD_EXEC);
     if (fd < 0 && errno == EINVAL)
-        fd = memfd_create(image->name, MFD_CLOEXEC); /* an older kernel: executable unless told otherwise */
+        fd = memfd_create(image->name,
+                          MFD_CLOEXEC); /* an older kernel: executable unless told otherwise */
     if (fd < 0)
         return -errno;
     for (size_t done = 0; done < len;) {
@@ -53,8 +54,9 @@ static int spawn_attributes(posix_spawnattr_t *attr)
 
 static int set_output(posix_spawn_file_actions_t *actions, int out)
 {
-    return out < 0 ? posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
-                   : posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO);
+    return out < 0
+               ? posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+               : posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO);
 }
 
 /* Short: the parent waits only until the image is in place. */

@@ -35,7 +35,9 @@ static atomic_ulong guest_errors;
 
 void log_print_topics(FILE *out)
 {
-    fprintf(out, "Topics for -d (comma-separated, or all; none: not even the engine that was chosen):\n");
+    fprintf(
+        out,
+        "Topics for -d (comma-separated, or all; none: not even the engine that was chosen):\n");
     for (unsigned i = 0; i < LOG_TOPICS; i++)
         fprintf(out, "  %-8s %s\n", log_topic_names[i], topic_help[i]);
 }
@@ -103,8 +105,8 @@ bool log_on(enum log_topic topic)
 }
 
 /*
- * A reader that has stopped reading must hold up neither the guest nor the end: one wait, then lines are dropped until it
- * reads again. A pipe that polls writable takes PIPE_BUF bytes at once.
+ * A reader that has stopped reading must hold up neither the guest nor the end: one wait, then
+ * lines are dropped until it reads again. A pipe that polls writable takes PIPE_BUF bytes at once.
  */
 static void write_line(int fd, const char *line, size_t len)
 {

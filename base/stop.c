@@ -19,7 +19,8 @@ static const struct cause {
     [STOP_RESET] = {"reset", "guest reset under -no-reboot", EXIT_OK, "0",
                     "The guest reset the machine under -no-reboot (-action reboot=shutdown). "
                     "Without it the guest is started again, which ends nothing."},
-    [STOP_QUIT] = {"quit", "quit by the user", EXIT_OK, "0", "The user quit: Ctrl-A x, or quit through a control socket or the monitor."},
+    [STOP_QUIT] = {"quit", "quit by the user", EXIT_OK, "0",
+                   "The user quit: Ctrl-A x, or quit through a control socket or the monitor."},
     [STOP_ERROR] = {"error", "an error of the host or in setting up", EXIT_HOST_ERROR, "1",
                     "The host refused something or setting up failed: a file that cannot be "
                     "opened or is no kernel, a disk image in use, no /dev/kvm or one that cannot "

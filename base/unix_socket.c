@@ -36,7 +36,8 @@ static bool is_left_over(const struct sockaddr_un *addr)
     int fd = new_socket();
     if (fd < 0)
         return false;
-    bool refused = connect(fd, (const struct sockaddr *)addr, sizeof *addr) && errno == ECONNREFUSED;
+    bool refused =
+        connect(fd, (const struct sockaddr *)addr, sizeof *addr) && errno == ECONNREFUSED;
     close(fd);
     return refused;
 }
@@ -49,7 +50,8 @@ static int take_name(int fd, const char *who, const struct sockaddr_un *addr, st
         return 0;
     int e = errno;
     return err_set_errno(err, e, "%slisten on '%s'%s", who, addr->sun_path,
-                         e == EADDRINUSE ? " (the name is taken: remove it or choose another)" : "");
+                         e == EADDRINUSE ? " (the name is taken: remove it or choose another)"
+                                         : "");
 }
 
 int unix_listen(const char *who, const char *path, int backlog, struct err *err)
@@ -57,7 +59,8 @@ int unix_listen(const char *who, const char *path, int backlog, struct err *err)
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     size_t len = strlen(path);
     if (len >= sizeof addr.sun_path)
-        return err_set(err, ENAMETOOLONG, "%sthe name of a socket has at most %zu bytes, this one %zu", who,
+        return err_set(err, ENAMETOOLONG,
+                       "%sthe name of a socket has at most %zu bytes, this one %zu", who,
                        sizeof addr.sun_path - 1, len);
     memcpy(addr.sun_path, path, len + 1);
     int fd = new_socket();

@@ -2,11 +2,12 @@
 //
 // The watchdog timer of the Intel 6300ESB I/O controller hub (datasheet 300641, chapter 16), as a
 // PCI function of its own. Two stages: when the first runs out there may be an interrupt, when the
-// second does the machine is to be reset, unless the output is switched off or the timer runs freely.
-// Registers in BAR 0 take a write only right after 0x80 and 0x86 were written to the reload
+// second does the machine is to be reset, unless the output is switched off or the timer runs
+// freely. Registers in BAR 0 take a write only right after 0x80 and 0x86 were written to the reload
 // register; the lock register in configuration space keeps its value once locked, until a reset of
 // the machine. That a watchdog fired stays readable over that reset.
-// Left out: SMI as the first stage's interrupt (nothing would handle it), reading the running count.
+// Left out: SMI as the first stage's interrupt (nothing would handle it), reading the running
+// count.
 #include "devices/i6300esb.h"
 
 #include <errno.h>

@@ -170,9 +170,11 @@ struct accel_ops {
     /* vCPU stopped, or its own thread between runs. */
     int (*get_state)(struct vcpu *v, struct cpu_state *out, struct err *err);
     int (*set_state)(struct vcpu *v, const struct cpu_state *in, struct err *err);
-    /* Where the instruction is whose EXIT_PIO or EXIT_MMIO run() or accel.io tells; KVM: or the one behind it. Own thread, until it is answered. */
+    /* Where the instruction is whose EXIT_PIO or EXIT_MMIO run() or accel.io tells; KVM: or the one
+     * behind it. Own thread, until it is answered. */
     uint64_t (*rip)(struct vcpu *v);
-    /* What the engine counted for this vCPU, at most `most` things; how many. As get_state. NULL: nothing. */
+    /* What the engine counted for this vCPU, at most `most` things; how many. As get_state. NULL:
+     * nothing. */
     unsigned (*counters)(struct vcpu *v, struct accel_counter *out, unsigned most);
     /*
      * From now on tell of this plan's points, and of vCPUs whose debug_run is DEBUG_STEP; NULL: of

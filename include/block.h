@@ -78,8 +78,8 @@ struct block_config {
 struct block_env {
     struct evloop *loop;
     struct event_queue *events;
-    struct clock *counted; /* guest time that is counted: requests take as long of it as they ever do.
-                              NULL: they take as long as the host does */
+    struct clock *counted; /* guest time that is counted: requests take as long of it as they ever
+                              do. NULL: they take as long as the host does */
 };
 
 /* Open, lock (shared for read-only and snapshot, exclusive otherwise) and size an image. */

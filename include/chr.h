@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Character backends: where the bytes of a serial port or console port come from and go to
-// (terminal, file, pty, socket, descriptors, nowhere). A backend never blocks the caller. Bytes move when the device asks; the backend only
-// says when asking is worth it. Input that the device has no room for stays in the backend, which
-// then stops reading from its own source: nothing is lost. Thread: chr_read, chr_write and the
-// client's calls under the device lock; fd work on the event loop.
+// (terminal, file, pty, socket, descriptors, nowhere). A backend never blocks the caller. Bytes
+// move when the device asks; the backend only says when asking is worth it. Input that the device
+// has no room for stays in the backend, which then stops reading from its own source: nothing is
+// lost. Thread: chr_read, chr_write and the client's calls under the device lock; fd work on the
+// event loop.
 #pragma once
 
 #include <stdbool.h>
@@ -96,8 +97,8 @@ struct chr_env {
 /*
  * Open a backend by its description: stdio, file:PATH, pty, none (null is the same), fd:IN:OUT
  * (see chr_fd_open), socket:PATH (a UNIX socket that listens; one client at a time, with nobody
- * there output is dropped). Unknown names list the known ones. The terminal is put in raw mode by tty_raw(), later, so that set-up
- * errors still print well.
+ * there output is dropped). Unknown names list the known ones. The terminal is put in raw mode by
+ * tty_raw(), later, so that set-up errors still print well.
  */
 struct chr *chr_open(const char *spec, const struct chr_env *env, struct err *err);
 void chr_close(struct chr *chr); /* NULL is allowed */
@@ -109,14 +110,16 @@ void chr_close(struct chr *chr); /* NULL is allowed */
 struct chr *chr_fd_open(int in, int out, const struct chr_env *env, struct err *err);
 
 /*
- * Ctrl-A c on a terminal gives the keys that follow to `key`, until it is typed again: CHR_MONITOR_ON, each byte, CHR_MONITOR_OFF. `always`, set
- * before stdio is opened: all of standard input, whatever it is. NULL: nobody wants them. Event loop's thread, without the device lock.
+ * Ctrl-A c on a terminal gives the keys that follow to `key`, until it is typed again:
+ * CHR_MONITOR_ON, each byte, CHR_MONITOR_OFF. `always`, set before stdio is opened: all of standard
+ * input, whatever it is. NULL: nobody wants them. Event loop's thread, without the device lock.
  */
 #define CHR_MONITOR_ON (-1)
 #define CHR_MONITOR_OFF (-2)
 void chr_stdio_monitor(void (*key)(void *self, int key), void *self, bool always);
 
-/* The monitor's words, to where stdio goes. As chr_write, but nothing tells when there is room for what did not fit. */
+/* The monitor's words, to where stdio goes. As chr_write, but nothing tells when there is room for
+ * what did not fit. */
 void chr_stdio_say(const char *text, size_t len);
 
 /* The terminal on stdin got another size. The event loop's thread. */

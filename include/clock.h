@@ -3,8 +3,8 @@
 // Guest time. Devices read time and set timers here and nowhere else, so that the same device runs
 // on host time, on counted instructions, or on time that a test steps by hand. Times are
 // nanoseconds of guest time since the machine was made; 2^64 ns is 584 years. Thread: under the
-// device lock; clock_now_ns of a host clock from any thread, of a counted one on the engine's thread
-// without the lock too.
+// device lock; clock_now_ns of a host clock from any thread, of a counted one on the engine's
+// thread without the lock too.
 #pragma once
 
 #include <stdbool.h>
@@ -32,14 +32,14 @@ struct clock {
     const struct clock_ops *ops;
     struct timer *timers;
     uint64_t armings; /* timer_arm calls so far */
-    /* host clock: host time that is guest time 0; stepped: the time itself; counted: time skipped */
+    /* host: host time that is guest time 0; stepped: the time itself; counted: time skipped */
     uint64_t base_ns;
     bool held; /* host: time stands still at held_ns */
     uint64_t held_ns;
     uint64_t wall_base_ns; /* stepped, counted: UTC at guest time 0 */
     unsigned shift;        /* counted */
     uint64_t (*count)(void *opaque); /* counted: units so far; NULL: none yet */
-    /* Tell who fires the timers that the earliest deadline changed; CLOCK_NEVER: none. May be NULL */
+    /* Whoever fires the timers: the earliest deadline changed; CLOCK_NEVER: none. May be NULL */
     void (*rearmed)(void *opaque, uint64_t deadline_ns);
     void *opaque;
 };
@@ -54,8 +54,9 @@ struct clock {
 void clock_init_host(struct clock *clock, void (*rearmed)(void *opaque, uint64_t deadline_ns),
                      void *opaque);
 
-/* Let a host clock stand still, and go on from there: no timer becomes due meanwhile, and none is late afterwards. The wall time goes on.
- * Other clocks stand still by themselves when nothing counts or steps. Nobody reads the time during either call. */
+/* Let a host clock stand still, and go on from there: no timer becomes due meanwhile, and none is
+ * late afterwards. The wall time goes on. Other clocks stand still by themselves when nothing
+ * counts or steps. Nobody reads the time during either call. */
 void clock_hold(struct clock *clock);
 void clock_release(struct clock *clock);
 
@@ -66,8 +67,8 @@ void clock_init_stepped(struct clock *clock, uint64_t wall_ns);
 void clock_step(struct clock *clock, uint64_t ns);
 
 /*
- * Time that is counted: each unit of `count` (an executed instruction) is 2^shift ns. The counter is
- * attached by the engine and only grows; `rearmed` may be NULL. Nobody fires a counted clock's
+ * Time that is counted: each unit of `count` (an executed instruction) is 2^shift ns. The counter
+ * is attached by the engine and only grows; `rearmed` may be NULL. Nobody fires a counted clock's
  * timers but who counts, at clock_due_count.
  */
 void clock_init_counted(struct clock *clock, unsigned shift, uint64_t wall_ns);

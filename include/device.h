@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What the machine knows of every device: its name, how to reset it, how to take it down. A device
-// embeds this struct first. The board (src/vm/machine_pc.c) creates devices in the order of one array
-// and keeps them in a list. Thread: all ops under the device lock.
+// embeds this struct first. The board (src/vm/machine_pc.c) creates devices in the order of one
+// array and keeps them in a list. Thread: all ops under the device lock.
 #pragma once
 
 struct device;

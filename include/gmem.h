@@ -57,9 +57,9 @@ int gmem_fill(struct gmem *gm, gpa_t gpa, uint8_t byte, uint64_t len);
 void gmem_wrote(struct gmem *gm, gpa_t gpa, uint64_t len);
 
 /*
- * Give the whole host pages within [gpa, gpa+len) back to the host; they read as zero again, or keep
- * what they hold if the host does not take them. Returns bytes given back: 0 also where the range
- * is not RAM.
+ * Give the whole host pages within [gpa, gpa+len) back to the host; they read as zero again, or
+ * keep what they hold if the host does not take them. Returns bytes given back: 0 also where the
+ * range is not RAM.
  */
 uint64_t gmem_discard(struct gmem *gm, gpa_t gpa, uint64_t len);
 

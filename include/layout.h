@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The board's address and interrupt map: the one place that ACPI, e820, PCI, loaders and the board itself read it from.
+// The board's address and interrupt map: the one place that ACPI, e820, PCI, loaders and the board
+// itself read it from.
 #pragma once
 
 /* Guest-physical memory. RAM is [0, RAM_HOLE_START) and [RAM_HOLE_END, ...). */
@@ -27,7 +28,8 @@
 #define BOOT_CMDLINE 0x20000ull
 #define BOOT_CMDLINE_MAX 0x10000ull
 #define EBDA_START 0x9FC00ull   /* end of usable low RAM */
-#define ACPI_TABLES 0xE0000ull  /* RSDP first, then the tables: readable by guests that scan for it */
+#define ACPI_TABLES                                                                                \
+    0xE0000ull /* RSDP first, then the tables: readable by guests that scan for it */
 #define ACPI_TABLES_SIZE 0x20000ull
 #define HIGH_RAM_START 0x100000ull
 

@@ -35,7 +35,8 @@ enum kernel_unpack {
 struct boot_request {
     const char *kernel;  /* path; never NULL */
     const char *initrd;  /* path or NULL; for multiboot "FILE ARGS,FILE ARGS" as QEMU has it */
-    const void *initrd_data; /* where initrd is NULL: one in memory, which outlives the plan; or NULL */
+    const void
+        *initrd_data; /* where initrd is NULL: one in memory, which outlives the plan; or NULL */
     size_t initrd_size;
     const char *cmdline; /* never NULL */
     uint64_t ram_size;   /* bytes of RAM, laid out by layout.h */

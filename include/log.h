@@ -57,7 +57,8 @@ void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The text of the last log_error, without the program's name; false: there was none. */
 bool log_last_error(char *buf, size_t len);
 
-/* Something the guest did wrong: counted always, shown under LOG_GUEST, at most 20 lines a second.
+/*
+ * Something the guest did wrong: counted always, shown under LOG_GUEST, at most 20 lines a second.
  */
 void log_guest(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -108,7 +108,9 @@ struct net {
 
 /* --- configuration --- */
 
-/* Fixed size and no pointers: it travels to another process as it is. Addresses in network order. */
+/*
+ * Fixed size and no pointers: it travels to another process as it is. Addresses in network order.
+ */
 struct net_forward {
     bool udp;
     uint32_t host_addr, guest_addr; /* 0: any, and the first address that DHCP gives */

@@ -42,7 +42,7 @@ struct opt_keys;
 struct opt_row {
     const char *name;    /* without dashes; NULL ends the table */
     const char *metavar; /* stands for the value; NULL: none, or (OPT_CHOICE) the choices speak */
-    bool optional;       /* the value is `=VALUE` behind the option's name, or missing (OPT_CALL: NULL) */
+    bool optional; /* the value is `=VALUE` behind the option's name, or missing (OPT_CALL: NULL) */
     const char *help;    /* plain sentences; NULL: works, but is not shown */
     unsigned group;      /* index in opt_table.groups */
     enum opt_kind kind;
@@ -51,7 +51,8 @@ struct opt_row {
     uint64_t min, max;
     /* OPT_CALL; value is NULL when the row has no metavar */
     int (*parse)(void *target, const char *value, struct err *err);
-    const char *const *words; /* OPT_CALL: words that may stand there, for completion; NULL: none known */
+    const char *const
+        *words; /* OPT_CALL: words that may stand there, for completion; NULL: none known */
     const struct opt_keys *const *keys; /* parts of the value, for help; NULL-terminated, or NULL */
 };
 
@@ -120,7 +121,9 @@ const char *opt_value_shape(const struct opt_row *row, char *buf, size_t len);
 void opt_print_help(const struct opt_table *table, FILE *out);
 void opt_print_man(const struct opt_table *table, FILE *out);
 void opt_print_markdown(const struct opt_table *table, FILE *out);
-/* A completion script for "bash" or "zsh"; `verbs` may stand for the first option. False: neither. */
+/*
+ * A completion script for "bash" or "zsh"; `verbs` may stand for the first option. False: neither.
+ */
 bool opt_print_completion(const struct opt_table *table, const char *const *verbs,
                           const char *shell, FILE *out);
 void opt_print_keys(const struct opt_keys *keys, FILE *out);

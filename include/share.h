@@ -82,7 +82,9 @@ size_t fs_args_len(const uint8_t header[FS_HEADER_IN], size_t len);
 struct fs *fs_open(const struct fs_config *cfg, struct err *err);
 void fs_close(struct fs *fs);
 
-/* Once on each thread that will serve, before it does: files get the modes that the guest asks for. */
+/*
+ * Once on each thread that will serve, before it does: files get the modes that the guest asks for.
+ */
 void fs_thread_init(void);
 void fs_serve(struct fs *fs, struct fs_request *req);
 void fs_request_done(struct fs_request *req);

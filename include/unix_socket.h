@@ -14,7 +14,8 @@
 int unix_listen(const char *who, const char *path, int backlog, struct err *err);
 
 /*
- * The next one who came there, close-on-exec and non-blocking; -1 with errno: nobody (EAGAIN), or why not. When the process has no descriptor
- * left, one in reserve lets him in to be hung up on: he would wait in vain, and the event loop be told of him all the time.
+ * The next one who came there, close-on-exec and non-blocking; -1 with errno: nobody (EAGAIN), or
+ * why not. When the process has no descriptor left, one in reserve lets him in to be hung up on: he
+ * would wait in vain, and the event loop be told of him all the time.
  */
 int unix_accept(int listener);

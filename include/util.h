@@ -25,7 +25,8 @@ static inline bool range_fits(uint64_t off, uint64_t len, uint64_t size)
     return off <= size && len <= size - off;
 }
 
-/* True when [a, a+alen) and [b, b+blen) share a byte; both must not wrap. Empty ranges share nothing. */
+/* True when [a, a+alen) and [b, b+blen) share a byte; both must not wrap. Empty ranges share
+ * nothing. */
 static inline bool ranges_overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {
     return alen && blen && a < b + blen && b < a + alen;

@@ -107,7 +107,8 @@ static int check_release(const struct module_set *set, const struct module_dir *
                          const char *path, const struct module_info *info, struct err *err)
 {
     size_t len = strcspn(info->vermagic, " ");
-    if (!set->release || (strlen(set->release) == len && !memcmp(set->release, info->vermagic, len)))
+    if (!set->release ||
+        (strlen(set->release) == len && !memcmp(set->release, info->vermagic, len)))
         return 0;
     char made_for[MODULE_NAME_TEXT];
     for (size_t i = 0; i < sizeof made_for; i++) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The multiboot 1 header (specification 0.6.96, section 3.1), for those who load by it and those who only want to know that it is there.
+// The multiboot 1 header (specification 0.6.96, section 3.1), for those who load by it and those
+// who only want to know that it is there.
 #pragma once
 
 #include "plan.h"

@@ -37,7 +37,8 @@ static int fill_standard_fds(struct err *err)
     return 0;
 }
 
-/* A reader that went away or a file-size limit is an error of one write, not the end of the guest.
+/*
+ * A reader that went away or a file-size limit is an error of one write, not the end of the guest.
  */
 static void ignore_write_signals(void)
 {

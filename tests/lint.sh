@@ -57,8 +57,10 @@ long_files() {
     wc -l $sources | awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines"}'
 }
 
+# Tables of rows that read better wide have their own width.
 long_lines() {
-    awk 'length > 100 {print FILENAME ":" FNR ": " length " columns"}' $(printf '%s\n' $sources | grep '^src/accel/')
+    awk 'length > 100 {print FILENAME ":" FNR ": " length " columns"}' $(printf '%s\n' $sources |
+        grep -vE '^src/(config/|control/commands|run/options|gdb/regs)|^devices/(fs/host|net/user|block/image)')
 }
 
 headers_alone() {
@@ -89,7 +91,7 @@ rule base-stands-on-itself base_looks_up
 rule contracts-include-contracts-only contract_looks_down
 rule licence-line-everywhere without_licence
 rule files-under-600-lines long_files
-rule lines-under-100-columns-in-accel long_lines
+rule lines-under-100-columns long_lines
 rule headers-compile-alone headers_alone
 if command -v clang >/dev/null; then
     rule no-clang-warnings clang_warnings

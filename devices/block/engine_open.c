@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The choice between the engines: the one for counted time, else io_uring where the host lets us, else
-// threads.
+// The choice between the engines: the one for counted time, else io_uring where the host lets us,
+// else threads.
 #include "engine.h"
 #include "log.h"
 

@@ -243,7 +243,8 @@ static int open_unlinked(const char *dir)
     return fd;
 }
 
-/* $TMPDIR; else /var/tmp rather than /tmp, which is often memory; but a minimal system may only have /tmp. */
+/* $TMPDIR; else /var/tmp rather than /tmp, which is often memory; but a minimal system may only
+ * have /tmp. */
 static const char *scratch_dir(void)
 {
     const char *dir = getenv("TMPDIR");

@@ -90,7 +90,7 @@ struct fd_in_hooks {
     /* What becomes of a byte: a byte, FD_IN_BREAK or FD_IN_NOTHING. NULL: all pass. */
     int (*filter)(void *self, uint8_t byte);
     bool (*may_read)(void *self); /* false: not now, ask again soon; NULL: always */
-    void (*ended)(void *self);    /* nothing will come any more, device lock held; NULL: no matter */
+    void (*ended)(void *self); /* nothing will come any more, device lock held; NULL: no matter */
     void *self;
     bool retry; /* EIO comes and goes (pty without peer, terminal in other hands): try again soon */
 };

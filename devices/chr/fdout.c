@@ -32,7 +32,8 @@ static size_t ring_put(struct fd_out *out, const uint8_t *buf, size_t len)
 
 static void complain(struct fd_out *out, int errnum)
 {
-    if (out->warned || (out->failed && out->failed(out->self, errnum)) || (out->h.mode == FD_PTY && errnum == EIO))
+    if (out->warned || (out->failed && out->failed(out->self, errnum)) ||
+        (out->h.mode == FD_PTY && errnum == EIO))
         return; /* an unplugged cable is not worth a word */
     out->warned = true;
     log_warn("%s: %s; the guest's output is lost while this lasts", out->what, strerror(errnum));
@@ -108,7 +109,9 @@ static size_t write_direct(struct fd_out *out, const uint8_t *buf, size_t len)
     return done;
 }
 
-/* Counted time: the reader gets some time to make room, of which the guest sees nothing. Lock held. */
+/*
+ * Counted time: the reader gets some time to make room, of which the guest sees nothing. Lock held.
+ */
 static size_t put_patiently(struct fd_out *out, const uint8_t *buf, size_t len)
 {
     size_t done = 0;

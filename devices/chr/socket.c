@@ -183,7 +183,8 @@ struct chr *chr_socket_open(const char *arg, const struct chr_env *env, struct e
     event_init(&s->accept_it, env->events, accept_client, s);
     event_init(&s->drop_it, env->events, drop_client, s);
     s->path = strdup(arg);
-    int rc = s->path ? listen_at(s, err) : err_set(err, ENOMEM, "out of memory for the socket '%s'", arg);
+    int rc = s->path ? listen_at(s, err)
+                     : err_set(err, ENOMEM, "out of memory for the socket '%s'", arg);
     if (!rc)
         return &s->chr;
     socket_fini(&s->chr);

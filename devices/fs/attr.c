@@ -24,7 +24,8 @@
  */
 uint64_t shown_ino(const struct fs *fs, uint64_t dev, uint64_t ino)
 {
-    return dev == fs->root_dev ? ino : ino ^ ((dev * 0x9e3779b97f4a7c15ull) & 0x7fffff0000000000ull);
+    return dev == fs->root_dev ? ino
+                               : ino ^ ((dev * 0x9e3779b97f4a7c15ull) & 0x7fffff0000000000ull);
 }
 
 static void fill_attr(const struct fs *fs, const struct statx *st, struct fuse_attr *attr)

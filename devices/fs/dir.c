@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Directories: opendir, readdir, readdirplus. The offsets are the host file system's own (d_off), so
-// that a directory can be left and entered again anywhere. A directory that is not shown (a mount
-// of proc and the like) is empty.
+// Directories: opendir, readdir, readdirplus. The offsets are the host file system's own (d_off),
+// so that a directory can be left and entered again anywhere. A directory that is not shown (a
+// mount of proc and the like) is empty.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -96,7 +96,9 @@ static bool add(struct listing *l, const struct host_entry *e)
     return true;
 }
 
-/* Entries from what was read from the host; how many bytes of it, less than n: the reply is full. */
+/*
+ * Entries from what was read from the host; how many bytes of it, less than n: the reply is full.
+ */
 static size_t add_all(struct listing *l, struct handle *h, uint8_t *bytes, size_t n)
 {
     size_t at = 0;

@@ -172,7 +172,8 @@ int op_tmpfile(struct call *c)
 /* --- contents --- */
 
 /* The first `len` bytes of the vector, at most IOV_MAX pieces: how many, and their bytes. */
-static int clip(const struct iovec *iov, unsigned n, uint64_t len, struct iovec *to, uint64_t *bytes)
+static int clip(const struct iovec *iov, unsigned n, uint64_t len, struct iovec *to,
+                uint64_t *bytes)
 {
     int used = 0;
     *bytes = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Open files and directories of the guest: a table by file handle, whose upper half is a generation,
-// so that a handle that was released does not lead to its successor. See server.h.
+// Open files and directories of the guest: a table by file handle, whose upper half is a
+// generation, so that a handle that was released does not lead to its successor. See server.h.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -63,7 +63,8 @@ static int take_slot(struct inode_table *t, uint32_t *slot)
     }
     if (t->nslots == t->cap) {
         uint32_t cap = t->cap ? t->cap * 2 : 64;
-        struct inode_slot *bigger = cap <= NODES_MAX ? realloc(t->slot, cap * sizeof *bigger) : NULL;
+        struct inode_slot *bigger =
+            cap <= NODES_MAX ? realloc(t->slot, cap * sizeof *bigger) : NULL;
         if (!bigger)
             return -ENFILE;
         t->slot = bigger;

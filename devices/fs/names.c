@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Operations that make, move and remove names. Before a name goes or moves, the file behind it gets
-// a descriptor if the guest knows it: it may be open there, and is found by nothing else afterwards.
+// a descriptor if the guest knows it: it may be open there, and is found by nothing else
+// afterwards.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -18,9 +18,9 @@
 #include "share.h"
 
 /*
- * A file that the guest knows. Its descriptor (O_PATH) is a cache: it can be closed at any time, and
- * is found again by the names from its parent up, checked by id. A file whose name is gone keeps
- * its descriptor until it is forgotten.
+ * A file that the guest knows. Its descriptor (O_PATH) is a cache: it can be closed at any time,
+ * and is found again by the names from its parent up, checked by id. A file whose name is gone
+ * keeps its descriptor until it is forgotten.
  */
 struct inode {
     struct host_id id;
@@ -188,7 +188,9 @@ uint64_t shown_ino(const struct fs *fs, uint64_t dev, uint64_t ino);
 int lookup(struct fs *fs, struct inode *parent, const char *name, struct fuse_entry_out *out);
 /* -EPERM: a file of ours does not get these bits. */
 int check_mode(const struct fs *fs, uint32_t mode);
-/* A change by somebody without rights over set-user-id takes it away; any descriptor of the file. */
+/*
+ * A change by somebody without rights over set-user-id takes it away; any descriptor of the file.
+ */
 int clear_set_id(struct fs *fs, int fd);
 void become_caller(const struct call *c);
 void become_self(const struct call *c);

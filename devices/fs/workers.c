@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // See workers.h. A thread is started when there is work and none is idle. Lock order: `lock` is a
-// leaf below the device lock; nothing is taken under it, and the threads never take the device lock.
+// leaf below the device lock; nothing is taken under it, and the threads never take the device
+// lock.
 #include "devices/fs/workers.h"
 
 #include <errno.h>

@@ -10,7 +10,8 @@
 
 struct work {
     void (*run)(struct work *work);                  /* on a thread of the pool */
-    void (*done)(struct work *work, bool cancelled); /* device lock; cancelled: run was not called */
+    void (*done)(struct work *work,
+                 bool cancelled); /* device lock; cancelled: run was not called */
     struct work *next;
 };
 

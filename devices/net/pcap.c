@@ -86,7 +86,8 @@ struct pcap *pcap_open(const char *path, const struct clock *clock, struct err *
     if (pcap->fd < 0) {
         int e = errno;
         if (e == ENXIO)
-            err_set(err, e, "pcap: open '%s': nobody reads this fifo; start its reader first", path);
+            err_set(err, e, "pcap: open '%s': nobody reads this fifo; start its reader first",
+                    path);
         else
             err_set_errno(err, e, "pcap: create '%s'", path);
         free(pcap);

@@ -40,7 +40,8 @@ static inline bool stream_connected(const struct stream *s)
     return s->watch.fd >= 0;
 }
 
-/* Is there room for so many frames, made by sending if need be? If not, it is told later when there is. */
+/* Is there room for so many frames, made by sending if need be? If not, it is told later when there
+ * is. */
 bool stream_room(struct stream *s, unsigned frames, size_t bytes);
 bool stream_send(struct stream *s, const struct iovec *iov, unsigned niov, size_t len);
 void stream_flush(struct stream *s);

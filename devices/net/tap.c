@@ -205,15 +205,19 @@ static const struct net_ops tap_ops = {
 static int refused(const struct tap_net *n, const char *name, int e, struct err *err)
 {
     if (e == EPERM || e == EACCES)
-        return err_set(err, e, "net %s: no permission for the tap interface '%s': make one for this "
-                               "user (ip tuntap add dev %s mode tap user NAME), or run as root",
+        return err_set(err, e,
+                       "net %s: no permission for the tap interface '%s': make one for this "
+                       "user (ip tuntap add dev %s mode tap user NAME), or run as root",
                        n->net.id, name, *name ? name : "tap0");
     if (e == EBUSY)
         return err_set(err, e, "net %s: the tap interface '%s' is in use", n->net.id, name);
     if (e == EINVAL)
-        return err_set(err, e, "net %s: '%s' is no tap interface, or was made with another number of "
-                               "queues (multi_queue)", n->net.id, name);
-    return err_set_errno(err, e, "net %s: open the tap interface '%s' (/dev/net/tun)", n->net.id, name);
+        return err_set(err, e,
+                       "net %s: '%s' is no tap interface, or was made with another number of "
+                       "queues (multi_queue)",
+                       n->net.id, name);
+    return err_set_errno(err, e, "net %s: open the tap interface '%s' (/dev/net/tun)", n->net.id,
+                         name);
 }
 
 /* `r` names the interface, and is given its name if it had none. */
@@ -229,7 +233,8 @@ static int open_queue(struct tap_net *n, struct ifreq *r, struct err *err)
         return refused(n, r->ifr_name, e, err);
     }
     *q = (struct tap_queue){.net = n, .index = n->nqueues};
-    q->watch = (struct fd_watch){.fd = fd, .events = EPOLLIN | EPOLLET, .ready = on_ready, .self = q};
+    q->watch =
+        (struct fd_watch){.fd = fd, .events = EPOLLIN | EPOLLET, .ready = on_ready, .self = q};
     event_init(&q->woken, n->env.events, on_woken, q);
     n->nqueues++; /* from here on tap_fini closes it */
     q->frame = malloc(HEADER + NET_FRAME_MAX);

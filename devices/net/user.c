@@ -6,9 +6,9 @@
 // The helper starts when the guest's driver does, or at once if ports are forwarded, so that a port
 // in use is an error at the start. It ends with us: its end of the socket says so.
 // If it dies, the guest's link goes down until the guest's driver starts anew.
-// Long TCP segments: the guest may send them (a checksum is all that we finish), and towards a guest
-// that takes them the stack is made to send them, by raising the MSS in the guest's SYN; on the way
-// in they are marked for cutting to the size that the guest expects.
+// Long TCP segments: the guest may send them (a checksum is all that we finish), and towards a
+// guest that takes them the stack is made to send them, by raising the MSS in the guest's SYN; on
+// the way in they are marked for cutting to the size that the guest expects.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// A PCI function's configuration space as the guest sees it: BAR sizing and decoding, INTx gating (PCI
-// Local Bus 3.0 section 6). Every guest write passes `wmask`; what a register does beyond holding
-// bits follows from comparing afterwards, so a write of any width and alignment has the effect of
-// its bytes. The bridge forwards PCI_WINDOW and nothing else: a BAR that the guest moves onto RAM,
-// ECAM or an interrupt controller, or onto another BAR, is not on the bus until it (or the other)
-// moves on.
+// A PCI function's configuration space as the guest sees it: BAR sizing and decoding, INTx gating
+// (PCI Local Bus 3.0 section 6). Every guest write passes `wmask`; what a register does beyond
+// holding bits follows from comparing afterwards, so a write of any width and alignment has the
+// effect of its bytes. The bridge forwards PCI_WINDOW and nothing else: a BAR that the guest moves
+// onto RAM, ECAM or an interrupt controller, or onto another BAR, is not on the bus until it (or
+// the other) moves on.
 #include <errno.h>
 #include <string.h>
 

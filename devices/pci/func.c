@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Making a PCI function: type 0 configuration header, BARs, capability list (PCI Local Bus 3.0 section
-// 6). What the guest does to them afterwards is in config.c.
-// Left out: I/O and 64-bit BARs, expansion ROM, power management, multi-function slots.
+// Making a PCI function: type 0 configuration header, BARs, capability list (PCI Local Bus 3.0
+// section 6). What the guest does to them afterwards is in config.c. Left out: I/O and 64-bit BARs,
+// expansion ROM, power management, multi-function slots.
 #include "regs.h"
 
 #include <string.h>

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory balloon (virtio 1.2 section 5.5). Pages that the driver puts into the balloon, and runs
-// of free pages that it reports, are discarded (gmem_discard); deflating needs nothing of us, since
-// discarded memory is there again, as zeros, when touched. A page number that is not RAM is counted
-// and passed over. Work is done a bounded number of pages, or of runs, at a time.
-// The queues behind the first two have no fixed numbers: those whose feature was not accepted are
-// left out of the count, which is what drivers do.
-// If the driver says that it fills free pages with something (PAGE_POISON) other than zero, reported
-// pages stay as they are: they would come back as zeros, and look corrupted.
-// Statistics are asked for by a timer, as often as somebody outside wants them.
-// Left out: free page hints (for migration), telling the host before use (discarded pages need none).
+// The memory balloon (virtio 1.2 section 5.5). Pages that the driver puts into the balloon, and
+// runs of free pages that it reports, are discarded (gmem_discard); deflating needs nothing of us,
+// since discarded memory is there again, as zeros, when touched. A page number that is not RAM is
+// counted and passed over. Work is done a bounded number of pages, or of runs, at a time. The
+// queues behind the first two have no fixed numbers: those whose feature was not accepted are left
+// out of the count, which is what drivers do. If the driver says that it fills free pages with
+// something (PAGE_POISON) other than zero, reported pages stay as they are: they would come back as
+// zeros, and look corrupted. Statistics are asked for by a timer, as often as somebody outside
+// wants them. Left out: free page hints (for migration), telling the host before use (discarded
+// pages need none).
 #include "devices/virtio/balloon.h"
 
 #include <errno.h>
@@ -248,7 +248,8 @@ static uint64_t actual(const struct virtio_balloon *dev)
     return bytes < dev->vd.gmem->size ? bytes : dev->vd.gmem->size;
 }
 
-/* Drivers tell of every MiB; whoever listens hears of the first at once and of the rest now and then. */
+/* Drivers tell of every MiB; whoever listens hears of the first at once and of the rest now and
+ * then. */
 static void tell_change(struct virtio_balloon *dev)
 {
     dev->change_due = dev->quiet.armed;
@@ -289,8 +290,8 @@ static void keep_target(struct virtio_balloon *dev, uint64_t bytes)
 }
 
 /*
- * Give the driver its buffer back, which asks for new statistics; nothing when it has told none yet, or is at it. Linux offers the first one before
- * DRIVER_OK, so nobody has heard of it yet.
+ * Give the driver its buffer back, which asks for new statistics; nothing when it has told none
+ * yet, or is at it. Linux offers the first one before DRIVER_OK, so nobody has heard of it yet.
  */
 static void ask_stats(struct virtio_balloon *dev)
 {

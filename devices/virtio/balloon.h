@@ -19,7 +19,8 @@ struct virtio_balloon_config {
     uint64_t target;     /* as virtio_balloon_set_target, from the beginning */
     struct clock *clock;
     struct event_queue *events;
-    /* The balloon's size has changed: what it is now. At most once a second of guest time. NULL: nobody wants to know. */
+    /* The balloon's size has changed: what it is now. At most once a second of guest time. NULL:
+     * nobody wants to know. */
     void (*changed)(void *opaque, uint64_t actual);
     void *opaque;
 };
@@ -55,7 +56,8 @@ struct virtio_balloon_info {
 struct virtio *virtio_balloon_create(const struct virtio_balloon_config *cfg, struct gmem *gmem,
                                      struct err *err);
 
-/* The next two act through the event queue: under counted time, between two instructions. Both survive a reset. */
+/* The next two act through the event queue: under counted time, between two instructions. Both
+ * survive a reset. */
 /* Ask the guest to give up `bytes` (rounded down to 4 KiB, at most all RAM). */
 void virtio_balloon_set_target(struct virtio *vd, uint64_t bytes);
 /* Ask for new statistics now and then every so many seconds; 0: no more. */

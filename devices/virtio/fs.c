@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The file system device (virtio 1.2 section 5.11): carries FUSE requests between the guest's driver
-// and the server in devices/fs. Queue 0 is for requests that must not wait behind others (FORGET,
-// INTERRUPT), the rest are alike.
-// A request's header and arguments are copied here, once; a thread of the pool serves it, moving
-// file contents straight between the host and guest RAM; the reply goes back under the device lock.
-// Reset cancels what has not begun and waits for the rest, because the host may be writing into
-// guest RAM: after a reset nothing does.
-// Left out: notifications (5.11.2.1), shared memory for DAX.
+// The file system device (virtio 1.2 section 5.11): carries FUSE requests between the guest's
+// driver and the server in devices/fs. Queue 0 is for requests that must not wait behind others
+// (FORGET, INTERRUPT), the rest are alike. A request's header and arguments are copied here, once;
+// a thread of the pool serves it, moving file contents straight between the host and guest RAM; the
+// reply goes back under the device lock. Reset cancels what has not begun and waits for the rest,
+// because the host may be writing into guest RAM: after a reset nothing does. Left out:
+// notifications (5.11.2.1), shared memory for DAX.
 #include "devices/virtio/fs.h"
 
 #include <errno.h>

@@ -4,10 +4,9 @@
 // segmentation offloads both ways, mergeable receive buffers, several queue pairs where the backend
 // has them, and a control queue (net_ctrl.c).
 // Frames move in batches, with one interrupt and one flush of the backend each; while a batch runs
-// the driver's notifications are off. Nothing is queued here: a frame without room stays in the ring
-// or in the backend.
-// What a driver does wrong to a ring or to the shape of a chain breaks the device until reset; a
-// frame that makes no sense is dropped and counted, as any network would.
+// the driver's notifications are off. Nothing is queued here: a frame without room stays in the
+// ring or in the backend. What a driver does wrong to a ring or to the shape of a chain breaks the
+// device until reset; a frame that makes no sense is dropped and counted, as any network would.
 // Left out: UDP segmentation, ECN with segmentation, receive hashing, notification coalescing.
 #include "devices/virtio/virtio_net.h"
 

@@ -2,8 +2,8 @@
 //
 // The entropy device (virtio 1.2 section 5.4): buffers come back filled with random bytes. A driver
 // gets at most 4 KiB a buffer, however large, and a bounded number of buffers before others have
-// their turn. If the host has nothing yet (early in its own boot), a buffer waits and is tried again
-// by a timer.
+// their turn. If the host has nothing yet (early in its own boot), a buffer waits and is tried
+// again by a timer.
 #include "devices/virtio/rng.h"
 
 #include <errno.h>

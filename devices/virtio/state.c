@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What state a virtio device is in, and telling the driver that it changed: what queues and devices ask
-// and say. Breaking down is virtio 1.2 section 2.1.2.
+// What state a virtio device is in, and telling the driver that it changed: what queues and devices
+// ask and say. Breaking down is virtio 1.2 section 2.1.2.
 #include <stdarg.h>
 #include <stdio.h>
 

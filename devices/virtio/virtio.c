@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The part of virtio 1.2 that is neither device, queue nor transport: status and feature
-// negotiation (sections 2.1, 2.2, 3.1), configuration bytes and their generation (2.5), reset (2.4).
+// negotiation (sections 2.1, 2.2, 3.1), configuration bytes and their generation (2.5), reset
+// (2.4).
 #include <errno.h>
 #include <stdlib.h>
 

@@ -17,5 +17,7 @@
 struct virtio *virtio_vsock_create(struct vsock *sock, uint32_t guest_cid, struct gmem *gmem,
                                    struct err *err);
 
-/* The host's ends are lost (as after moving the machine): end all connections and tell the driver. */
+/*
+ * The host's ends are lost (as after moving the machine): end all connections and tell the driver.
+ */
 void virtio_vsock_lost(struct virtio *vd);

@@ -5,7 +5,8 @@
 // size is the credit that the guest has. Towards the guest nothing waits here: bytes are read from
 // the socket into the guest's buffers, as many as the guest has said it has room for.
 // The end: each direction is shut by its sender (SHUTDOWN SEND) or its reader (SHUTDOWN RCV). When
-// the guest has shut both and its last byte is out, the answer is an RST, as section 5.10.6.6.1 has it.
+// the guest has shut both and its last byte is out, the answer is an RST, as section 5.10.6.6.1 has
+// it.
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>

@@ -5,10 +5,9 @@
 // A program of the host's connects to PATH and says "CONNECT PORT\n"; when the guest accepts it
 // reads "OK HOSTPORT\n", and from there bytes go both ways. A guest that connects to CID 2, port P
 // reaches whoever listens on PATH_P.
-// The device hands packets in and takes packets out; nothing here blocks, and everything is bounded:
-// VSOCK_CONNS connections of VSOCK_BUFFER bytes each.
-// Left out: datagrams and SOCK_SEQPACKET.
-// Thread: under the device lock; handlers on the event loop only post events.
+// The device hands packets in and takes packets out; nothing here blocks, and everything is
+// bounded: VSOCK_CONNS connections of VSOCK_BUFFER bytes each. Left out: datagrams and
+// SOCK_SEQPACKET. Thread: under the device lock; handlers on the event loop only post events.
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// `minivmm ctl PATH COMMAND [KEY=VALUE]...`: one QMP command for shells. Prints what the command returns as JSON; an error is one line and status 1.
-// A value that is JSON is taken as such, any other is a string. Works with any QMP server.
+// `minivmm ctl PATH COMMAND [KEY=VALUE]...`: one QMP command for shells. Prints what the command
+// returns as JSON; an error is one line and status 1. A value that is JSON is taken as such, any
+// other is a string. Works with any QMP server.
 #include "src/commands/ctl_command.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static int open_link(struct link *l, struct err *err)
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     const struct timeval patience = {.tv_sec = PATIENCE_S};
     if (strlen(l->path) >= sizeof addr.sun_path)
-        return err_set(err, ENAMETOOLONG, "ctl: the name of a socket has at most %zu bytes", sizeof addr.sun_path - 1);
+        return err_set(err, ENAMETOOLONG, "ctl: the name of a socket has at most %zu bytes",
+                       sizeof addr.sun_path - 1);
     memcpy(addr.sun_path, l->path, strlen(l->path) + 1);
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
@@ -113,7 +115,8 @@ static json_t *next_return(struct link *l, struct err *err)
         const char *class = json_string_value(json_object_get(error, "class"));
         const char *desc = json_string_value(json_object_get(error, "desc"));
         if (error)
-            err_set(err, EREMOTEIO, "ctl: %s: %s", class ? class : "error", desc ? desc : "no reason given");
+            err_set(err, EREMOTEIO, "ctl: %s: %s", class ? class : "error",
+                    desc ? desc : "no reason given");
         json_decref(msg);
         if (ret || err->msg[0])
             return ret;
@@ -182,7 +185,8 @@ int ctl_command(int argc, char **argv)
 {
     struct err err = {{0}};
     if (argc < 3) {
-        log_error("ctl: a socket and a command are wanted: minivmm ctl PATH COMMAND [KEY=VALUE]...");
+        log_error(
+            "ctl: a socket and a command are wanted: minivmm ctl PATH COMMAND [KEY=VALUE]...");
         return EXIT_USAGE;
     }
     json_t *args = json_object();

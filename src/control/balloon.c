@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// See balloon.h. Statistics are where QEMU's clients look for them: in the properties guest-stats and guest-stats-polling-interval of an object
-// named after the device. It is the only object that there is.
+// See balloon.h. Statistics are where QEMU's clients look for them: in the properties guest-stats
+// and guest-stats-polling-interval of an object named after the device. It is the only object that
+// there is.
 #include "src/control/balloon.h"
 
 #include <errno.h>
@@ -20,7 +21,8 @@
 
 static int no_balloon(struct err *err)
 {
-    return err_set(err, ENODEV, "there is no balloon; start minivmm with -device virtio-balloon-pci");
+    return err_set(err, ENODEV,
+                   "there is no balloon; start minivmm with -device virtio-balloon-pci");
 }
 
 static struct virtio_balloon_info look(struct vm *vm)
@@ -55,7 +57,8 @@ int balloon_set(struct vm *vm, const json_t *args, json_t **ret, struct err *err
     if (!vm->balloon)
         return no_balloon(err);
     if (value <= 0)
-        return err_set(err, EINVAL, "balloon: value is what is left to the guest, in bytes, more than 0");
+        return err_set(err, EINVAL,
+                       "balloon: value is what is left to the guest, in bytes, more than 0");
     leave(vm, (uint64_t)value);
     return 0;
 }
@@ -67,11 +70,13 @@ static int check_property(struct vm *vm, const json_t *args, struct err *err)
 {
     const char *path = json_string_value(json_object_get(args, "path"));
     const char *name = json_string_value(json_object_get(args, "property"));
-    if (!vm->balloon || strncmp(path, FOLDER, strlen(FOLDER)) || strcmp(path + strlen(FOLDER), vm->cfg->balloon.id))
-        return err_set(err, ENOENT, "device '%s' not found; only the balloon can be looked at: %s", OPT_QUOTE(path),
-                       vm->balloon ? vm->cfg->balloon.id : "there is none");
+    if (!vm->balloon || strncmp(path, FOLDER, strlen(FOLDER)) ||
+        strcmp(path + strlen(FOLDER), vm->cfg->balloon.id))
+        return err_set(err, ENOENT, "device '%s' not found; only the balloon can be looked at: %s",
+                       OPT_QUOTE(path), vm->balloon ? vm->cfg->balloon.id : "there is none");
     if (strcmp(name, STATS) && strcmp(name, INTERVAL))
-        return err_set(err, EINVAL, "property '%s' not found; there are " STATS " and " INTERVAL, OPT_QUOTE(name));
+        return err_set(err, EINVAL, "property '%s' not found; there are " STATS " and " INTERVAL,
+                       OPT_QUOTE(name));
     return 0;
 }
 
@@ -114,7 +119,8 @@ int balloon_set_property(struct vm *vm, const json_t *args, json_t **ret, struct
     if (is_stats(args))
         return err_set(err, EINVAL, "property '" STATS "' is not writable");
     if (!json_is_integer(value) || seconds < 0 || seconds > UINT32_MAX)
-        return err_set(err, EINVAL, "property '" INTERVAL "' is an integer: seconds, or 0 for none");
+        return err_set(err, EINVAL,
+                       "property '" INTERVAL "' is an integer: seconds, or 0 for none");
     pthread_mutex_lock(&vm->lock);
     virtio_balloon_poll_stats(vm->balloon, (uint32_t)seconds);
     pthread_mutex_unlock(&vm->lock);
@@ -145,10 +151,11 @@ void balloon_print(struct vm *vm, FILE *out)
     struct virtio_balloon_info info = look(vm);
     fprintf(out, "balloon: actual=%" PRIu64 "\n", (vm->gmem.size - info.actual) >> 20);
     fprintf(out,
-            "    asked for %" PRIu64 " bytes, has %" PRIu64 "; the host got back %" PRIu64 " (balloon) and %" PRIu64
-            " (freed pages); ignored %" PRIu64 "\n",
+            "    asked for %" PRIu64 " bytes, has %" PRIu64 "; the host got back %" PRIu64
+            " (balloon) and %" PRIu64 " (freed pages); ignored %" PRIu64 "\n",
             info.target, info.actual, info.inflated, info.reported, info.ignored);
-    fprintf(out, "    statistics told %" PRIu64 " times, asked for every %" PRIu32 " s\n", info.stats_told, info.poll_s);
+    fprintf(out, "    statistics told %" PRIu64 " times, asked for every %" PRIu32 " s\n",
+            info.stats_told, info.poll_s);
     for (unsigned i = 0; i < BALLOON_STATS; i++) {
         if (info.stats[i] != BALLOON_NOT_TOLD)
             fprintf(out, "    %-17s %" PRIu64 "\n", balloon_stat_names[i], info.stats[i]);

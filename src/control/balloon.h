@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory balloon for control clients: commands of QMP and of the monitor. Sizes that clients see are what is left to the guest, as in QEMU;
-// the device counts what is in the balloon.
+// The memory balloon for control clients: commands of QMP and of the monitor. Sizes that clients
+// see are what is left to the guest, as in QEMU; the device counts what is in the balloon.
 #pragma once
 
 #include <jansson.h>

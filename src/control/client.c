@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One client: bytes in, to the protocol or the monitor; answers out. Nothing waits for a client. One that does not read is not read from
-// either, so what is kept for it is bounded: CLIENT_OUT_HIGH and the answers to CLIENT_READ bytes of commands.
+// One client: bytes in, to the protocol or the monitor; answers out. Nothing waits for a client.
+// One that does not read is not read from either, so what is kept for it is bounded:
+// CLIENT_OUT_HIGH and the answers to CLIENT_READ bytes of commands.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,8 @@ void client_flush(struct client *c)
 {
     size_t done = 0;
     while (done < c->out_len) {
-        ssize_t n = send(c->watch.fd, c->out + done, c->out_len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n =
+            send(c->watch.fd, c->out + done, c->out_len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno != EAGAIN) {
@@ -168,7 +170,8 @@ static void client_ready(void *self, uint32_t events)
 
 void client_open(struct client *c, struct listener *l, int fd)
 {
-    c->watch = (struct fd_watch){.fd = fd, .events = EPOLLIN | EPOLLOUT, .ready = client_ready, .self = c};
+    c->watch =
+        (struct fd_watch){.fd = fd, .events = EPOLLIN | EPOLLOUT, .ready = client_ready, .self = c};
     c->listener = l;
     c->ended = c->line_skips = false;
     c->line_len = 0;

@@ -27,7 +27,8 @@ static void man_command(const struct qmp_command *cmd, FILE *out)
         const struct qmp_arg *arg = &cmd->args[i];
         fprintf(out, ".br\nArgument\n.BR ");
         man_word(out, arg->name);
-        fprintf(out, " \" (%s%s):\"\n", qmp_type_names[arg->type], arg->optional ? ", optional" : "");
+        fprintf(out, " \" (%s%s):\"\n", qmp_type_names[arg->type],
+                arg->optional ? ", optional" : "");
         man_text(out, arg->help);
     }
     fprintf(out, ".br\nReturns: ");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See frame.h. Only strings and brackets are looked at; whether it is JSON is the parser's business.
+// See frame.h. Only strings and brackets are looked at; whether it is JSON is the parser's
+// business.
 #include "src/control/frame.h"
 
 static enum frame_result bad(struct frame *f, const char *why, bool line_ends)

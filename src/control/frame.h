@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// JSON objects out of a stream of bytes: where one begins and ends, before anything is parsed, with bounds on length and depth. What is no
-// object, too long or too deep is told once and skipped to the end of its line, so a confused client can go on with a new line.
+// JSON objects out of a stream of bytes: where one begins and ends, before anything is parsed, with
+// bounds on length and depth. What is no object, too long or too deep is told once and skipped to
+// the end of its line, so a confused client can go on with a new line.
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What `info` of the monitor shows. Each takes the lock that what it reads is under; registers are read with the vCPUs held for a moment.
+// What `info` of the monitor shows. Each takes the lock that what it reads is under; registers are
+// read with the vCPUs held for a moment.
 #include <inttypes.h>
 #include <string.h>
 
@@ -19,8 +20,8 @@ static void print_status(struct vm *vm, FILE *out)
         pthread_mutex_lock(&vm->lock);
         uint64_t ns = clock_now_ns(&vm->clock);
         pthread_mutex_unlock(&vm->lock);
-        fprintf(out, "guest time: %" PRIu64 ".%03" PRIu64 " s, restarts: %u\n", (uint64_t)(ns / NS_PER_S),
-                (uint64_t)(ns % NS_PER_S / 1000000), vm->restarts);
+        fprintf(out, "guest time: %" PRIu64 ".%03" PRIu64 " s, restarts: %u\n",
+                (uint64_t)(ns / NS_PER_S), (uint64_t)(ns % NS_PER_S / 1000000), vm->restarts);
     }
 }
 
@@ -49,7 +50,8 @@ static void print_bus(const struct bus *bus, FILE *out)
     fprintf(out, "%s\n", bus->name);
     for (unsigned i = 0; i < bus->nregions; i++) {
         const struct region *r = bus->regions[i];
-        fprintf(out, "  %016" PRIx64 "-%016" PRIx64 "  %s\n", r->base, r->base + (r->len - 1), r->name);
+        fprintf(out, "  %016" PRIx64 "-%016" PRIx64 "  %s\n", r->base, r->base + (r->len - 1),
+                r->name);
     }
 }
 
@@ -68,7 +70,8 @@ static void print_mtree(struct vm *vm, FILE *out)
 static void print_func(const struct pci_func *f, FILE *out)
 {
     fprintf(out, "00:%02x.0  %04x:%04x  class %02x%02x  %s\n", f->slot, load_le16(f->config),
-            load_le16(f->config + 2), f->config[11], f->config[10], f->device.name ? f->device.name : "");
+            load_le16(f->config + 2), f->config[11], f->config[10],
+            f->device.name ? f->device.name : "");
     if (f->config[0x3d])
         fprintf(out, "    INT%c on GSI %u%s\n", 'A' + f->config[0x3d] - 1, pci_slot_gsi(f->slot),
                 f->msix && msix_enabled(f) ? ", MSI-X in use" : "");
@@ -116,10 +119,12 @@ static void print_block(struct vm *vm, FILE *out)
         fprintf(out, "%s%u: %s (raw%s%s)\n", d->id ? d->id : "disk", i, d->block.path,
                 d->block.read_only ? ", read-only" : "", d->block.snapshot ? ", snapshot" : "");
         if (b)
-            fprintf(out, "    %" PRIu64 " bytes; reads %" PRIu64 " (%" PRIu64 " bytes), writes %" PRIu64 " (%" PRIu64
-                    " bytes), flushes %" PRIu64 ", errors %" PRIu64 ", in flight %" PRIu64 "\n",
-                    b->size, b->count.reads, b->count.read_bytes, b->count.writes, b->count.write_bytes, b->flushes,
-                    b->errors, b->in_flight);
+            fprintf(out,
+                    "    %" PRIu64 " bytes; reads %" PRIu64 " (%" PRIu64 " bytes), writes %" PRIu64
+                    " (%" PRIu64 " bytes), flushes %" PRIu64 ", errors %" PRIu64
+                    ", in flight %" PRIu64 "\n",
+                    b->size, b->count.reads, b->count.read_bytes, b->count.writes,
+                    b->count.write_bytes, b->flushes, b->errors, b->in_flight);
     }
     pthread_mutex_unlock(&vm->lock);
     if (!vm->cfg->ndisks)
@@ -132,11 +137,13 @@ static void print_network(struct vm *vm, FILE *out)
     for (unsigned i = 0; i < vm->cfg->nnics; i++) {
         const uint8_t *m = vm->cfg->nics[i].mac;
         const struct net *n = vm->nets[i];
-        fprintf(out, "nic%u: %s, mac %02x:%02x:%02x:%02x:%02x:%02x, link %s\n", i, n ? n->kind : "none", m[0], m[1],
-                m[2], m[3], m[4], m[5], n && n->link ? "up" : "down");
+        fprintf(out, "nic%u: %s, mac %02x:%02x:%02x:%02x:%02x:%02x, link %s\n", i,
+                n ? n->kind : "none", m[0], m[1], m[2], m[3], m[4], m[5],
+                n && n->link ? "up" : "down");
         if (n)
-            fprintf(out, "    from the guest %" PRIu64 " frames (%" PRIu64 " bytes), to it %" PRIu64 " (%" PRIu64
-                    " bytes)\n",
+            fprintf(out,
+                    "    from the guest %" PRIu64 " frames (%" PRIu64 " bytes), to it %" PRIu64
+                    " (%" PRIu64 " bytes)\n",
                     n->count.tx_frames, n->count.tx_bytes, n->count.rx_frames, n->count.rx_bytes);
     }
     pthread_mutex_unlock(&vm->lock);
@@ -153,7 +160,8 @@ static void print_exits(struct vm *vm, FILE *out)
 
 static void print_version(struct vm *vm, FILE *out)
 {
-    fprintf(out, "minivmm %s, engine %s\n", MINIVMM_VERSION, vm->accel.ops ? vm->accel.ops->name : "none");
+    fprintf(out, "minivmm %s, engine %s\n", MINIVMM_VERSION,
+            vm->accel.ops ? vm->accel.ops->name : "none");
 }
 
 const struct monitor_info monitor_infos[] = {
@@ -164,7 +172,8 @@ const struct monitor_info monitor_infos[] = {
     {"irq", "interrupt lines and how often devices raised them", print_irq},
     {"block", "disks and what was done with them", print_block},
     {"network", "network interfaces and what went through them", print_network},
-    {"balloon", "how much memory the balloon leaves to the guest, and the guest's statistics", balloon_print},
+    {"balloon", "how much memory the balloon leaves to the guest, and the guest's statistics",
+     balloon_print},
     {"exits", "why the CPUs came back to minivmm, and for which device", print_exits},
     {"version", "which minivmm and engine this is", print_version},
     {NULL, NULL, NULL},

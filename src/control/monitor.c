@@ -55,7 +55,8 @@ static const struct command {
     {"cont", NULL, "let them go on", do_cont},
     {"system_powerdown", NULL, "press the power button", do_powerdown},
     {"system_reset", NULL, "reset the machine", do_reset},
-    {"balloon", "SIZE", "leave the guest so much memory: MiB, or with K, M, G or T behind it", balloon_type},
+    {"balloon", "SIZE", "leave the guest so much memory: MiB, or with K, M, G or T behind it",
+     balloon_type},
     {"quit", NULL, "end it at once", do_quit},
     {"help", NULL, "this list", do_help},
     {0},
@@ -71,14 +72,16 @@ static void do_help(struct vm *vm, const char *arg, FILE *out)
 {
     (void)vm, (void)arg;
     for (const struct command *c = commands; c->name; c++)
-        fprintf(out, "%s %-*s %s\n", c->name, (int)(20 - strlen(c->name)), c->arg ? c->arg : "", c->help);
+        fprintf(out, "%s %-*s %s\n", c->name, (int)(20 - strlen(c->name)), c->arg ? c->arg : "",
+                c->help);
     list_infos(out);
 }
 
 void monitor_print_man(FILE *out)
 {
     for (const struct command *c = commands; c->name; c++)
-        fprintf(out, ".TP\n.B %s%s%s\n%s\n", c->name, c->arg ? " " : "", c->arg ? c->arg : "", c->help);
+        fprintf(out, ".TP\n.B %s%s%s\n%s\n", c->name, c->arg ? " " : "", c->arg ? c->arg : "",
+                c->help);
     for (const struct monitor_info *i = monitor_infos; i->name; i++)
         fprintf(out, ".TP\n.B info %s\n%s\n", i->name, i->help);
 }

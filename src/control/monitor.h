@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The human monitor: one line in, text for people out. The same for -monitor, Ctrl-A c and human-monitor-command.
+// The human monitor: one line in, text for people out. The same for -monitor, Ctrl-A c and
+// human-monitor-command.
 #pragma once
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See qmp.h. The order of checks is QEMU's: the message's shape, its members, negotiation, the command, its arguments.
+// See qmp.h. The order of checks is QEMU's: the message's shape, its members, negotiation, the
+// command, its arguments.
 #include "src/control/qmp.h"
 
 #include <errno.h>
@@ -27,8 +28,8 @@ json_t *qmp_version(void)
 {
     int major = 0, minor = 0, micro = 0;
     sscanf(MINIVMM_VERSION, "%d.%d.%d", &major, &minor, &micro);
-    return json_pack("{s:{s:i, s:i, s:i}, s:s}", "qemu", "major", major, "minor", minor, "micro", micro,
-                     "package", "minivmm " MINIVMM_VERSION);
+    return json_pack("{s:{s:i, s:i, s:i}, s:s}", "qemu", "major", major, "minor", minor, "micro",
+                     micro, "package", "minivmm " MINIVMM_VERSION);
 }
 
 char *qmp_greeting(void)
@@ -85,7 +86,9 @@ static json_t *event_data(const struct control_news *news)
     case CONTROL_SHUTDOWN:
     case CONTROL_RESET:
         return json_pack("{s:b, s:s}", "guest", news->guest, "reason",
-                         news->word ? news->word : news->guest ? "guest-reset" : "host-qmp-system-reset");
+                         news->word    ? news->word
+                         : news->guest ? "guest-reset"
+                                       : "host-qmp-system-reset");
     case CONTROL_GUEST_PANICKED:
     case CONTROL_WATCHDOG:
         return json_pack("{s:s}", "action", news->word);
@@ -98,8 +101,9 @@ static json_t *event_data(const struct control_news *news)
 
 char *qmp_event(const struct control_news *news)
 {
-    json_t *ev = json_pack("{s:{s:I, s:I}, s:s}", "timestamp", "seconds", (json_int_t)(news->utc_us / US_PER_S),
-                           "microseconds", (json_int_t)(news->utc_us % US_PER_S), "event", event_names[news->event]);
+    json_t *ev = json_pack(
+        "{s:{s:I, s:I}, s:s}", "timestamp", "seconds", (json_int_t)(news->utc_us / US_PER_S),
+        "microseconds", (json_int_t)(news->utc_us % US_PER_S), "event", event_names[news->event]);
     json_t *data = event_data(news);
     if (data)
         json_object_set_new(ev, "data", data);
@@ -108,8 +112,11 @@ char *qmp_event(const struct control_news *news)
 
 /* --- checks --- */
 
-const char *const qmp_type_names[] = {
-    [QMP_STRING] = "string", [QMP_INT] = "integer", [QMP_BOOL] = "boolean", [QMP_ARRAY] = "array", [QMP_ANY] = "any"};
+const char *const qmp_type_names[] = {[QMP_STRING] = "string",
+                                      [QMP_INT] = "integer",
+                                      [QMP_BOOL] = "boolean",
+                                      [QMP_ARRAY] = "array",
+                                      [QMP_ANY] = "any"};
 
 static bool has_type(const json_t *value, enum qmp_type type)
 {
@@ -144,14 +151,16 @@ static int check_args(const struct qmp_command *cmd, json_t *args, struct err *e
     {
         const struct qmp_arg *arg = find_arg(cmd, name);
         if (!arg)
-            return err_set(err, EINVAL, "%s: parameter '%s' is unexpected", cmd->name, OPT_QUOTE(name));
+            return err_set(err, EINVAL, "%s: parameter '%s' is unexpected", cmd->name,
+                           OPT_QUOTE(name));
         if (!has_type(value, arg->type))
             return err_set(err, EINVAL, "%s: parameter '%s' must be of type %s", cmd->name, name,
                            qmp_type_names[arg->type]);
     }
     for (unsigned i = 0; i < QMP_ARGS && cmd->args[i].name; i++) {
         if (!cmd->args[i].optional && !json_object_get(args, cmd->args[i].name))
-            return err_set(err, EINVAL, "%s: parameter '%s' is missing", cmd->name, cmd->args[i].name);
+            return err_set(err, EINVAL, "%s: parameter '%s' is missing", cmd->name,
+                           cmd->args[i].name);
     }
     return 0;
 }
@@ -230,7 +239,8 @@ char *qmp_answer(struct qmp_state *s, const char *text, size_t len)
     json_t *msg = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
     if (!msg) {
         struct err err = {{0}};
-        err_set(&err, EINVAL, "malformed JSON, at byte %d: %s", where.position, OPT_QUOTE(where.text));
+        err_set(&err, EINVAL, "malformed JSON, at byte %d: %s", where.position,
+                OPT_QUOTE(where.text));
         return qmp_bad(err.msg);
     }
     json_t *reply = dispatch(s, msg), *id = json_object_get(msg, "id");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// QMP, the protocol: one message in, one reply out; and the commands as a table, which the man page minivmm-qmp(7) is made of too. Knows no
-// sockets.
+// QMP, the protocol: one message in, one reply out; and the commands as a table, which the man page
+// minivmm-qmp(7) is made of too. Knows no sockets.
 //
 // Left out of QMP: out-of-band execution, and single-quoted strings, which only QEMU takes.
 #pragma once
@@ -29,10 +29,12 @@ struct qmp_command {
     const char *name; /* NULL ends the table */
     const char *help, *returns; /* plain sentences; returns NULL: an empty object */
     struct qmp_arg args[QMP_ARGS];
-    const char *errors; /* a sentence: which it fails with, and when; NULL: with none but for arguments */
+    const char
+        *errors; /* a sentence: which it fails with, and when; NULL: with none but for arguments */
     /*
-     * args are checked. A new reference in *ret, or NULL for an empty object. -errno: err says why; the error's class is DeviceNotFound for
-     * -ENOENT, DeviceNotActive for -ENODEV, GenericError for any other.
+     * args are checked. A new reference in *ret, or NULL for an empty object. -errno: err says why;
+     * the error's class is DeviceNotFound for -ENOENT, DeviceNotActive for -ENODEV, GenericError
+     * for any other.
      */
     int (*run)(struct vm *vm, const json_t *args, json_t **ret, struct err *err);
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Opening and closing of all that is in src/control/, and the events that clients are told. See control.h.
+// Opening and closing of all that is in src/control/, and the events that clients are told. See
+// control.h.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,8 @@ int control_open(struct vm *vm, struct control **out, struct err *err)
         l->control = control;
         l->kind = cfg->controls[i].kind;
         l->watch.fd = -1;
-        rc = listener_open(l, l->kind == CONTROL_QMP ? "-qmp" : "-monitor", cfg->controls[i].path, err);
+        rc = listener_open(l, l->kind == CONTROL_QMP ? "-qmp" : "-monitor", cfg->controls[i].path,
+                           err);
     }
     return !rc && terminal ? terminal_open(vm, &control->terminal, err) : rc;
 }
@@ -75,7 +77,8 @@ void control_tell(struct control *control, enum control_event event, bool guest,
 
 void control_tell_balloon(struct control *control, uint64_t bytes)
 {
-    tell(control, (struct control_news){.event = CONTROL_BALLOON_CHANGE, .guest = true, .bytes = bytes});
+    tell(control,
+         (struct control_news){.event = CONTROL_BALLOON_CHANGE, .guest = true, .bytes = bytes});
 }
 
 static void tell_client(struct client *client, const char *line)
@@ -85,7 +88,8 @@ static void tell_client(struct client *client, const char *line)
     client_say(client, line, strlen(line));
     client_say(client, "\r\n", 2);
     if (!(client->watch.events & EPOLLOUT))
-        evloop_modify(client->listener->control->loop, &client->watch, client->watch.events | EPOLLOUT);
+        evloop_modify(client->listener->control->loop, &client->watch,
+                      client->watch.events | EPOLLOUT);
 }
 
 static void tell_all(struct control *control, const char *line)

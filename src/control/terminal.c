@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See terminal.h. The terminal is in raw mode, so echo and the erasing of a letter are done here; where standard input is none there is no echo.
-// Left out: history, moving within the line.
+// See terminal.h. The terminal is in raw mode, so echo and the erasing of a letter are done here;
+// where standard input is none there is no echo. Left out: history, moving within the line.
 #include "src/control/terminal.h"
 
 #include <errno.h>

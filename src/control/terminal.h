@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The monitor on the terminal: keys that standard input's backend hands over (Ctrl-A c), or all of them (-monitor stdio), edited into lines.
+// The monitor on the terminal: keys that standard input's backend hands over (Ctrl-A c), or all of
+// them (-monitor stdio), edited into lines.
 #pragma once
 
 #include "err.h"

@@ -5,10 +5,10 @@
 //
 // A look at an exit (clock twice, the guest's instruction pointer, a table) costs more than some
 // exits do. So all are looked at as long as they come seldom; of those that come thick, one in
-// `stride` at random distances, which then stands for those since the look before, so that looks are
-// about PROFILE_PERIOD_NS apart (after the first PROFILE_LOOKS_FREE). Each register (port, gpa) has
-// a pace of its own, but for a few that share one: one that is polled does not hide the others. How
-// many exits there were is counted elsewhere, always and exactly (vcpu.exits, region.reads and
+// `stride` at random distances, which then stands for those since the look before, so that looks
+// are about PROFILE_PERIOD_NS apart (after the first PROFILE_LOOKS_FREE). Each register (port, gpa)
+// has a pace of its own, but for a few that share one: one that is polled does not hide the others.
+// How many exits there were is counted elsewhere, always and exactly (vcpu.exits, region.reads and
 // .writes).
 //
 // Thread: the vCPU's own; others while it is stopped.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Addresses of the gdb server. A debugger reads and changes all of the guest, so by itself a port is open to this host only, and a socket in
-// the file system to its owner (unix_socket.h). Left out: names of hosts (they need the resolver), IPv6.
+// Addresses of the gdb server. A debugger reads and changes all of the guest, so by itself a port
+// is open to this host only, and a socket in the file system to its owner (unix_socket.h). Left
+// out: names of hosts (they need the resolver), IPv6.
 #include "src/gdb/address.h"
 
 #include <arpa/inet.h>
@@ -45,11 +46,13 @@ static int parse_tcp(const char *rest, struct gdb_address *out, struct err *err)
     if (!colon)
         return err_set(err, EINVAL, "-gdb: '%s' has no port (%s)", OPT_QUOTE(out->text), FORMS);
     if (!opt_number(colon + 1, &port) || !port || port > 65535)
-        return err_set(err, EINVAL, "-gdb: '%s' is not a port from 1 to 65535", OPT_QUOTE(colon + 1));
+        return err_set(err, EINVAL, "-gdb: '%s' is not a port from 1 to 65535",
+                       OPT_QUOTE(colon + 1));
     out->port.sin_family = AF_INET;
     out->port.sin_port = htons((uint16_t)port);
     if (!parse_host(rest, (size_t)(colon - rest), &out->port.sin_addr))
-        return err_set(err, EINVAL, "-gdb: '%s': the host is an IPv4 address, localhost or nothing", OPT_QUOTE(out->text));
+        return err_set(err, EINVAL, "-gdb: '%s': the host is an IPv4 address, localhost or nothing",
+                       OPT_QUOTE(out->text));
     return 0;
 }
 
@@ -73,7 +76,8 @@ static int listen_port(const struct gdb_address *a, struct err *err)
         return fd;
     int e = errno;
     close(fd);
-    return err_set_errno(err, e, "-gdb: listen on '%s'%s", a->text, e == EADDRINUSE ? " (choose another port)" : "");
+    return err_set_errno(err, e, "-gdb: listen on '%s'%s", a->text,
+                         e == EADDRINUSE ? " (choose another port)" : "");
 }
 
 int gdb_address_listen(const struct gdb_address *a, struct err *err)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The gdb server: sockets, and the stops that vCPU threads tell of. A vCPU's thread keeps the first of them, asks all vCPUs to the gate and
-// wakes the event loop, which waits for them and lets the stub speak. A client that reads nothing is dropped when its answers fill the
-// buffer; a second one is turned away.
+// The gdb server: sockets, and the stops that vCPU threads tell of. A vCPU's thread keeps the first
+// of them, asks all vCPUs to the gate and wakes the event loop, which waits for them and lets the
+// stub speak. A client that reads nothing is dropped when its answers fill the buffer; a second one
+// is turned away.
 #include "src/gdb/gdb.h"
 
 #include <errno.h>
@@ -90,7 +91,9 @@ static void resume(void *opaque)
     forget_told(g);
     vm_resume(g->vm, BRAKE_GDB);
     if (g->vm->stands)
-        stub_note(&g->stub, "The machine is paused by its monitor or QMP socket, and goes on with `cont` there.\n");
+        stub_note(
+            &g->stub,
+            "The machine is paused by its monitor or QMP socket, and goes on with `cont` there.\n");
 }
 
 static void kill_machine(void *opaque)
@@ -229,7 +232,8 @@ int gdb_open(struct vm *vm, struct gdb **out, struct err *err)
     if (!vm->cfg->gdb)
         return 0;
     if (!vm->accel.ops->set_debug)
-        return err_set(err, ENOTSUP, "-gdb: engine %s cannot be debugged; kvm and interp can", vm->accel.ops->name);
+        return err_set(err, ENOTSUP, "-gdb: engine %s cannot be debugged; kvm and interp can",
+                       vm->accel.ops->name);
     struct gdb *g = calloc(1, sizeof *g);
     if (!g)
         return err_set(err, ENOMEM, "-gdb: out of memory");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The gdb server of a machine: -gdb, -s, -S. One client at a time, on the event loop's thread; see stub.h for what it says.
+// The gdb server of a machine: -gdb, -s, -S. One client at a time, on the event loop's thread; see
+// stub.h for what it says.
 #pragma once
 
 #include "accel.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Packets of the gdb remote protocol; see packet.h. Run-length encoding is something that a stub may use and a client never does: left out.
+// Packets of the gdb remote protocol; see packet.h. Run-length encoding is something that a stub
+// may use and a client never does: left out.
 #include "src/gdb/packet.h"
 
 #include <stdarg.h>

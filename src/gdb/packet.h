@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Packets of the gdb remote protocol: bytes in, whole packets out, and back. `$` body `#` checksum, `}` before a byte xor 0x20, acknowledged by
+// Packets of the gdb remote protocol: bytes in, whole packets out, and back. `$` body `#` checksum,
+// `}` before a byte xor 0x20, acknowledged by
 // `+` or `-` until both sides do without. Whatever comes in, the memory is this.
 #pragma once
 
@@ -42,7 +43,8 @@ struct packet_out {
 void packet_begin(struct packet_out *out);
 void packet_byte(struct packet_out *out, uint8_t byte); /* escaped where need be */
 void packet_text(struct packet_out *out, const char *text);
-__attribute__((format(printf, 2, 3))) void packet_print(struct packet_out *out, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void packet_print(struct packet_out *out, const char *format,
+                                                        ...);
 void packet_hex(struct packet_out *out, const void *data, size_t len);
 void packet_end(struct packet_out *out);
 

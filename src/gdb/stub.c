@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The stub: one table of commands, registers and threads; see stub.h. A packet that is not in the table gets the empty answer, which means
-// "not supported". Left out: non-stop mode, extended mode, file transfer, reverse execution.
+// The stub: one table of commands, registers and threads; see stub.h. A packet that is not in the
+// table gets the empty answer, which means "not supported". Left out: non-stop mode, extended mode,
+// file transfer, reverse execution.
 #include "src/gdb/stub.h"
 
 #include <stdio.h>
@@ -105,7 +106,8 @@ static void write_register(struct stub *s, const char *args, size_t len)
     uint8_t buf[REG_BYTES_MAX];
     uint64_t n;
     (void)len;
-    bool ok = packet_number(&args, &n) && n < regs_count() && *args == '=' && packet_unhex(args + 1, buf, regs_size((unsigned)n)) &&
+    bool ok = packet_number(&args, &n) && n < regs_count() && *args == '=' &&
+              packet_unhex(args + 1, buf, regs_size((unsigned)n)) &&
               stub_state(s, s->thread, &cpu) && regs_put(&cpu, (unsigned)n, buf);
     if (ok)
         put_state(s, &cpu);
@@ -314,7 +316,8 @@ static void describe_stop(struct stub *s, const struct vm_exit *exit)
     else if (p->kind == DEBUG_BREAK_HARD)
         snprintf(s->stop + n, sizeof s->stop - n, "hwbreak:;");
     else
-        snprintf(s->stop + n, sizeof s->stop - n, "%s:%llx;", watch_words[p->kind], (unsigned long long)p->address);
+        snprintf(s->stop + n, sizeof s->stop - n, "%s:%llx;", watch_words[p->kind],
+                 (unsigned long long)p->address);
 }
 
 static void drop_plan(struct stub *s)
@@ -379,7 +382,8 @@ void stub_ended(struct stub *s, unsigned status)
 
 void stub_init(struct stub *s, struct accel *a, const struct stub_host *host, void *opaque)
 {
-    *s = (struct stub){.accel = a, .host = host, .opaque = opaque, .step_thread = -1, .running = true};
+    *s = (struct stub){
+        .accel = a, .host = host, .opaque = opaque, .step_thread = -1, .running = true};
 }
 
 void stub_connect(struct stub *s)

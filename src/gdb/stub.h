@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The gdb remote protocol over one machine: bytes of a client in, bytes for it out. Knows the engine seam and nothing of sockets or threads.
-// vCPU n is thread n + 1; all stop and go together. Thread: one, the caller's; while `running`, other threads run vCPUs.
+// The gdb remote protocol over one machine: bytes of a client in, bytes for it out. Knows the
+// engine seam and nothing of sockets or threads. vCPU n is thread n + 1; all stop and go together.
+// Thread: one, the caller's; while `running`, other threads run vCPUs.
 #pragma once
 
 #include "accel.h"
@@ -60,7 +61,8 @@ bool stub_state(struct stub *s, unsigned vcpu, struct cpu_state *cpu);
 bool stub_parse_thread(const struct stub *s, const char **p, int *vcpu);
 
 /* stub_memory.c */
-stub_command stub_read_memory, stub_write_memory, stub_write_binary, stub_add_point, stub_remove_point;
+stub_command stub_read_memory, stub_write_memory, stub_write_binary, stub_add_point,
+    stub_remove_point;
 /* Where breakpoints are now. */
 void stub_locate_points(struct stub *s);
 

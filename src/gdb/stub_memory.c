@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The stub's memory and breakpoints. Addresses are linear, through the page tables of the thread that is looked at, or physical on request.
-// Only RAM is read and written: devices must not notice a debugger.
+// The stub's memory and breakpoints. Addresses are linear, through the page tables of the thread
+// that is looked at, or physical on request. Only RAM is read and written: devices must not notice
+// a debugger.
 #include <string.h>
 
 #include "src/accel/walk.h"
@@ -50,7 +51,8 @@ static size_t read_some(const struct view *v, uint64_t at, uint8_t *buf, size_t 
 }
 
 /* All or, as far as can be told before, nothing. */
-static bool write_all(struct stub *s, const struct view *v, uint64_t at, const uint8_t *buf, size_t len)
+static bool write_all(struct stub *s, const struct view *v, uint64_t at, const uint8_t *buf,
+                      size_t len)
 {
     gpa_t gpa;
     for (size_t done = 0; done < len; done += piece(at + done, len - done)) {
@@ -105,7 +107,8 @@ void stub_write_memory(struct stub *s, const char *args, size_t len)
     const char *p = args;
     bool ok = parse_range(&p, &at, &want) && *p++ == ':';
     size_t left = len - (size_t)(ok ? p - args : 0);
-    if (ok && left / 2 == want && left % 2 == 0 && want <= sizeof buf && packet_unhex(p, buf, (size_t)want))
+    if (ok && left / 2 == want && left % 2 == 0 && want <= sizeof buf &&
+        packet_unhex(p, buf, (size_t)want))
         write_memory(s, at, buf, (size_t)want);
     else
         stub_error(s, 22);
@@ -125,7 +128,8 @@ void stub_write_binary(struct stub *s, const char *args, size_t len)
 
 static bool parse_point(const char *args, struct debug_point *p)
 {
-    static const enum debug_kind kinds[] = {DEBUG_BREAK, DEBUG_BREAK_HARD, DEBUG_WRITE, DEBUG_READ, DEBUG_ACCESS};
+    static const enum debug_kind kinds[] = {DEBUG_BREAK, DEBUG_BREAK_HARD, DEBUG_WRITE, DEBUG_READ,
+                                            DEBUG_ACCESS};
     uint64_t len;
     if (*args < '0' || *args > '4' || args[1] != ',')
         return false;
@@ -150,7 +154,8 @@ static int find_point(const struct stub *s, const struct debug_point *p)
 static void forget_point(struct stub *s, unsigned n)
 {
     s->plan.npoints--;
-    memmove(&s->plan.points[n], &s->plan.points[n + 1], (s->plan.npoints - n) * sizeof s->plan.points[0]);
+    memmove(&s->plan.points[n], &s->plan.points[n + 1],
+            (s->plan.npoints - n) * sizeof s->plan.points[0]);
 }
 
 /* By the tables of the thread that is looked at, else by any that knows the address. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The stub's q and Q packets: what it can do, threads, the register description, the monitor command. Physical memory mode goes by the
-// packets that QEMU's stub has, and as `monitor phys on`.
+// The stub's q and Q packets: what it can do, threads, the register description, the monitor
+// command. Physical memory mode goes by the packets that QEMU's stub has, and as `monitor phys on`.
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +12,10 @@
 static void supported(struct stub *s, const char *args, size_t len)
 {
     (void)args, (void)len;
-    packet_print(&s->out, "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+", PACKET_MAX - 16);
+    packet_print(
+        &s->out,
+        "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+",
+        PACKET_MAX - 16);
 }
 
 /* "annex:offset,length" */
@@ -28,7 +31,8 @@ static void description(struct stub *s, const char *args, size_t len)
         return;
     }
     args += sizeof annex - 1;
-    if (!packet_number(&args, &offset) || *args++ != ',' || !packet_number(&args, &want) || offset > total) {
+    if (!packet_number(&args, &offset) || *args++ != ',' || !packet_number(&args, &want) ||
+        offset > total) {
         stub_error(s, 22);
         return;
     }
@@ -55,7 +59,8 @@ static void no_more_threads(struct stub *s, const char *args, size_t len)
 
 static void thread_info(struct stub *s, const char *args, size_t len)
 {
-    static const char *const words[] = {[CPU_RUNNING] = "running", [CPU_HALTED] = "halted", [CPU_WAIT_FOR_SIPI] = "not started"};
+    static const char *const words[] = {
+        [CPU_RUNNING] = "running", [CPU_HALTED] = "halted", [CPU_WAIT_FOR_SIPI] = "not started"};
     struct cpu_state cpu;
     char text[32];
     int vcpu;
@@ -96,7 +101,8 @@ static void ok(struct stub *s, const char *args, size_t len)
 
 static void monitor(struct stub *s, const char *args, size_t len)
 {
-    static const char help[] = "phys on|off: addresses of memory are physical, or linear as the guest's programs use them\n";
+    static const char help[] = "phys on|off: addresses of memory are physical, or linear as the "
+                               "guest's programs use them\n";
     char line[64] = "";
     if (len / 2 >= sizeof line || len % 2 || !packet_unhex(args, line, len / 2)) {
         stub_error(s, 22);
@@ -115,7 +121,8 @@ struct query {
     stub_command *run;
 };
 
-static void dispatch(struct stub *s, const struct query *rows, size_t nrows, const char *args, size_t len)
+static void dispatch(struct stub *s, const struct query *rows, size_t nrows, const char *args,
+                     size_t len)
 {
     for (size_t n = 0; n < nrows; n++) {
         size_t name = strlen(rows[n].name);
@@ -159,6 +166,7 @@ static void set_physical(struct stub *s, const char *args, size_t len)
 
 void stub_set(struct stub *s, const char *args, size_t len)
 {
-    static const struct query rows[] = {{"StartNoAckMode", stop_acks}, {"qemu.PhyMemMode:", set_physical}};
+    static const struct query rows[] = {{"StartNoAckMode", stop_acks},
+                                        {"qemu.PhyMemMode:", set_physical}};
     dispatch(s, rows, ARRAY_LEN(rows), args, len);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The stub's continue and step. The plan is set when the guest goes and gone when it stops, so that memory is the guest's own whenever anybody
-// looks. While one thread steps and gdb says nothing of the others, they stay.
+// The stub's continue and step. The plan is set when the guest goes and gone when it stops, so that
+// memory is the guest's own whenever anybody looks. While one thread steps and gdb says nothing of
+// the others, they stay.
 #include <string.h>
 
 #include "src/gdb/stub.h"
@@ -28,7 +29,8 @@ static void set_all(struct stub *s, enum debug_run what)
         s->accel->vcpus[n].debug_run = what;
 }
 
-/* At another place than the present one; "C05;addr" has a signal before it, which a machine knows not what to do with. */
+/* At another place than the present one; "C05;addr" has a signal before it, which a machine knows
+ * not what to do with. */
 static void set_place(struct stub *s, unsigned vcpu, const char *args)
 {
     struct cpu_state cpu;
@@ -67,7 +69,8 @@ void stub_step(struct stub *s, const char *args, size_t len)
     go(s);
 }
 
-/* One `c`, `s`, or those with a signal, and the threads it is for; the first that names a thread holds. */
+/* One `c`, `s`, or those with a signal, and the threads it is for; the first that names a thread
+ * holds. */
 static bool take_action(struct stub *s, const char **p, bool *decided)
 {
     char action = **p;

@@ -49,7 +49,9 @@ void result_take(const struct vm *vm, int status);
  */
 int result_close(int status);
 
-/* The end from within a signal handler: `line` has nothing that needs escaping. Async-signal-safe. */
+/*
+ * The end from within a signal handler: `line` has nothing that needs escaping. Async-signal-safe.
+ */
 void result_fatal(enum stop_cause cause, int status, const char *line);
 
 /* Forms. malloc'ed, NULL without memory. */

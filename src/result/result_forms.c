@@ -2,8 +2,9 @@
 //
 // The two forms of a result. JSON: all keys every time, null where there is nothing; keys may be
 // added, none changes its meaning within a schema number. JUnit: one suite with one case, which
-// passed when the status is 0 or the one that -junit pass= names, was skipped when it was ended from
-// outside before it was done, is an error when the host or minivmm is to blame, else a failure.
+// passed when the status is 0 or the one that -junit pass= names, was skipped when it was ended
+// from outside before it was done, is an error when the host or minivmm is to blame, else a
+// failure.
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

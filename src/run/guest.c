@@ -299,7 +299,8 @@ static int add_ports(struct run *run, struct err *err)
     run->in.run = run->out.run = run->err.run = run;
     for (size_t i = 0; i < ARRAY_LEN(ports) && !rc; i++)
         rc = config_add_port(&run->cfg, &ports[i], err);
-    run->hooks = (struct config_hooks){.open_com1 = open_com1, .resized = resized, .self = run, .two_dashes = true};
+    run->hooks = (struct config_hooks){
+        .open_com1 = open_com1, .resized = resized, .self = run, .two_dashes = true};
     run->cfg.hooks = &run->hooks;
     return rc;
 }

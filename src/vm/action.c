@@ -12,7 +12,8 @@ void vm_panicked(void *opaque, unsigned bits)
     struct vm *vm = opaque;
     vm->panics++;
     control_tell(vm->control, CONTROL_GUEST_PANICKED, true,
-                 vm->cfg->panic_action == PANIC_NONE || !(bits & PVPANIC_PANICKED) ? "run" : "poweroff");
+                 vm->cfg->panic_action == PANIC_NONE || !(bits & PVPANIC_PANICKED) ? "run"
+                                                                                   : "poweroff");
     if (!(bits & PVPANIC_PANICKED))
         log_notice("guest panic: its crash kernel takes over");
     else if (vm->cfg->panic_action == PANIC_NONE)
@@ -23,8 +24,10 @@ void vm_panicked(void *opaque, unsigned bits)
 
 void vm_watchdog_expired(void *opaque)
 {
-    static const char *const words[] = {[WATCHDOG_RESET] = "reset", [WATCHDOG_POWEROFF] = "poweroff",
-                                        [WATCHDOG_SHUTDOWN] = "shutdown", [WATCHDOG_NONE] = "none"};
+    static const char *const words[] = {[WATCHDOG_RESET] = "reset",
+                                        [WATCHDOG_POWEROFF] = "poweroff",
+                                        [WATCHDOG_SHUTDOWN] = "shutdown",
+                                        [WATCHDOG_NONE] = "none"};
     struct vm *vm = opaque;
     vm->watchdogs++;
     control_tell(vm->control, CONTROL_WATCHDOG, true, words[vm->cfg->watchdog_action]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See auto_boot.h. The root is what root= names; where the command line names none, it is looked for
-// on the disks in their order, and root= is added.
+// See auto_boot.h. The root is what root= names; where the command line names none, it is looked
+// for on the disks in their order, and root= is added.
 #include "src/vm/auto_boot.h"
 
 #include <errno.h>

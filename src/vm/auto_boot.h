@@ -15,8 +15,8 @@ struct auto_boot {
 
 /*
  * Look at the kernel, its modules and the disks, before anything runs. Nothing is done for a kernel
- * that is no Linux, that has an initrd, or without a disk or a share named as its root. An error says which module is missing
- * and where it was looked for.
+ * that is no Linux, that has an initrd, or without a disk or a share named as its root. An error
+ * says which module is missing and where it was looked for.
  */
 int auto_boot_prepare(struct auto_boot *ab, const struct config *cfg, struct err *err);
 void auto_boot_free(struct auto_boot *ab);
@@ -29,9 +29,9 @@ struct driver_need {
 };
 
 /*
- * Put into `set` what of needs[0..n) is not built in. -ENOENT and others with a message: a driver is
- * missing; the message names it, its configuration option and the places looked at, with `advice`
- * where no modules were found.
+ * Put into `set` what of needs[0..n) is not built in. -ENOENT and others with a message: a driver
+ * is missing; the message names it, its configuration option and the places looked at, with
+ * `advice` where no modules were found.
  */
 int drivers_collect(struct module_set *set, const struct config *cfg, const char *release,
                     const struct driver_need *needs, unsigned n, const char *advice,

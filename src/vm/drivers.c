@@ -53,11 +53,12 @@ static int missing(const struct config *cfg, const char *release, const struct m
                    const struct driver_need *need, struct err *err)
 {
     const char *option = module_config_option(need->module);
-    return err_set(err, ENOENT,
-                   "kernel '%s' (%s) has no driver %s, which %s needs: it is neither built in nor a "
-                   "module in '%s'%s%s%s",
-                   cfg->kernel, release, need->module, need->what_for, dir->path,
-                   option ? " (" : "", option ? option : "", option ? "=y or =m adds it)" : "");
+    return err_set(
+        err, ENOENT,
+        "kernel '%s' (%s) has no driver %s, which %s needs: it is neither built in nor a "
+        "module in '%s'%s%s%s",
+        cfg->kernel, release, need->module, need->what_for, dir->path, option ? " (" : "",
+        option ? option : "", option ? "=y or =m adds it)" : "");
 }
 
 static int collect_one(struct module_set *set, const struct config *cfg, const char *release,

@@ -94,7 +94,8 @@ static int open_named(struct vm *vm, const char *name, struct err *err)
 {
     if (!strcmp(name, CHOOSE_AUTO))
         return choose_auto(vm, err);
-    const struct accel_ops *ops = strncmp(name, "lockstep=", 9) ? accel_find(name, err) : name_lockstep(vm, err);
+    const struct accel_ops *ops =
+        strncmp(name, "lockstep=", 9) ? accel_find(name, err) : name_lockstep(vm, err);
     if (!ops)
         return -EINVAL;
     int rc = open_engine(vm, ops, err);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The handlers of fatal signals: see fatal.h. Everything here is async-signal-safe: no stdio, no locks, no memory.
-// The line names the place as an offset into the program, which is what addr2line wants of a position-independent one.
+// The handlers of fatal signals: see fatal.h. Everything here is async-signal-safe: no stdio, no
+// locks, no memory. The line names the place as an offset into the program, which is what addr2line
+// wants of a position-independent one.
 #include "src/vm/fatal.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Signals that end the process without the event loop being asked: faults of our own, and signals that nobody here expects.
-// Either way the terminal is restored first. A fault is a bug in minivmm: one line, status EXIT_VMM_BUG, no core dump.
+// Signals that end the process without the event loop being asked: faults of our own, and signals
+// that nobody here expects. Either way the terminal is restored first. A fault is a bug in minivmm:
+// one line, status EXIT_VMM_BUG, no core dump.
 #pragma once
 
 #include <signal.h>
@@ -22,7 +23,8 @@ void fatal_tell(void (*tell)(enum stop_cause cause, int status, const char *line
 #define FATAL_STACK_BYTES 32768
 
 /*
- * The handler's stack on the calling thread, so that an overflow of the thread's own is told as well. Before the memory goes, the thread
- * puts back what `before` received (sigaltstack(2)). NULL: it stays for good.
+ * The handler's stack on the calling thread, so that an overflow of the thread's own is told as
+ * well. Before the memory goes, the thread puts back what `before` received (sigaltstack(2)). NULL:
+ * it stays for good.
  */
 void fatal_use_stack(void *stack, stack_t *before);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The life of a machine: set-up in order, boot, the serving loop, restart, the end. See src/vm/vm.h.
+// The life of a machine: set-up in order, boot, the serving loop, restart, the end. See
+// src/vm/vm.h.
 //
-// Order of set-up: root and initramfs, boot plan → event loop and clock → RAM → engine and VM → board (buses, devices,
-// backends) → vCPUs → boot (RAM contents, firmware tables, registers) → signals → threads at the
-// gate → raw terminal → go. A reset repeats from "boot" after resetting devices and engine. Until
-// its signals are the event loop's, the process dies of them as any other would: there is nothing
-// to put back yet.
+// Order of set-up: root and initramfs, boot plan; event loop and clock; RAM; engine and VM; board
+// (buses, devices, backends); vCPUs; boot (RAM contents, firmware tables, registers); signals;
+// threads at the gate; raw terminal; go. A reset repeats from "boot" after resetting devices and
+// engine. Until its signals are the event loop's, the process dies of them as any other would:
+// there is nothing to put back yet.
 #include "src/vm/vm.h"
 
 #include <errno.h>
@@ -62,8 +63,8 @@ static int plan_boot(struct vm *vm, enum kernel_unpack unpack, struct err *err)
 
 /*
  * What to boot is planned before the engine is opened, since not every engine can run everything;
- * who unpacks a kernel depends on the engine: by the host it pays only where guest code is slow, and
- * costs KASLR.
+ * who unpacks a kernel depends on the engine: by the host it pays only where guest code is slow,
+ * and costs KASLR.
  */
 static int plan_first(struct vm *vm, struct err *err)
 {
@@ -102,7 +103,9 @@ static void init_lock(pthread_mutex_t *lock, bool recursive)
 
 int vm_create(struct vm *vm, const struct config *cfg, struct err *err)
 {
-    *vm = (struct vm){.cfg = cfg, .loop = {.epoll_fd = -1, .wake_fd = -1}, .brakes = cfg->start_stopped ? BRAKE_START : 0};
+    *vm = (struct vm){.cfg = cfg,
+                      .loop = {.epoll_fd = -1, .wake_fd = -1},
+                      .brakes = cfg->start_stopped ? BRAKE_START : 0};
     init_lock(&vm->lock, cfg->lockstep.leader != NULL);
     pthread_mutex_init(&vm->gate_lock, NULL);
     pthread_cond_init(&vm->gate_opened, NULL);
@@ -147,7 +150,8 @@ static int boot(struct vm *vm, struct err *err)
     return rc;
 }
 
-/* The guest asked for a reset: power-on state everywhere, then boot again. vCPUs are at the gate.
+/*
+ * The guest asked for a reset: power-on state everywhere, then boot again. vCPUs are at the gate.
  */
 static int restart(struct vm *vm, struct err *err)
 {
@@ -228,8 +232,8 @@ static void say_why(const struct vm *vm, enum stop_cause cause, unsigned code)
         log_error("%s", stop_describe(cause));
         break;
     case STOP_TIMEOUT:
-        log_error("%s-timeout of %u s passed", vm->cfg->hooks && vm->cfg->hooks->two_dashes ? "-" : "",
-                  vm->cfg->timeout_s);
+        log_error("%s-timeout of %u s passed",
+                  vm->cfg->hooks && vm->cfg->hooks->two_dashes ? "-" : "", vm->cfg->timeout_s);
         break;
     case STOP_SIGNAL:
         log_error("%s %u (%s)", stop_describe(cause), code, strsignal((int)code));

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Stopping a running machine where it is and letting it go on, and its power button: what control sockets, the monitor and gdb do. Each holds a
-// brake of its own; the machine runs when all are off, so that nobody's stop is undone by another who is done with his. The brake that -S sets
-// is anybody's to take off.
+// Stopping a running machine where it is and letting it go on, and its power button: what control
+// sockets, the monitor and gdb do. Each holds a brake of its own; the machine runs when all are
+// off, so that nobody's stop is undone by another who is done with his. The brake that -S sets is
+// anybody's to take off.
 //
-// Time: on engines of our own everything the guest can tell the time by (devices' clock, local APIC timers, TSC) comes from one clock, which
-// stands still meanwhile; the guest notices nothing but the date. What an engine keeps itself it holds itself; where it cannot, the devices'
-// clock goes on too, its watchdog included: two that disagree would be worse for a guest than a jump.
+// Time: on engines of our own everything the guest can tell the time by (devices' clock, local APIC
+// timers, TSC) comes from one clock, which stands still meanwhile; the guest notices nothing but
+// the date. What an engine keeps itself it holds itself; where it cannot, the devices' clock goes
+// on too, its watchdog included: two that disagree would be worse for a guest than a jump.
 #include "devices/pm.h"
 #include "src/control/control.h"
 #include "src/vm/vm.h"

@@ -44,8 +44,8 @@ struct vcpu_thread {
 struct vm {
     const struct config *cfg;
 
-    /* Taken around every device access, event and timer; the outermost lock. Recursive under engine lockstep, which holds it while the leader
-     * executes an instruction. */
+    /* Taken around every device access, event and timer; the outermost lock. Recursive under engine
+     * lockstep, which holds it while the leader executes an instruction. */
     pthread_mutex_t lock;
 
     struct gmem gmem;
@@ -88,7 +88,7 @@ struct vm {
 
     atomic_uint stop; /* 0 while running; else cause | code << 8; see vm_claim_stop */
     atomic_uint brakes; /* of enum vm_brake; it may run when there is none */
-    bool stands;        /* pause.c; the event loop's thread: stopped by a brake, and everybody was told */
+    bool stands; /* pause.c; the event loop's thread: stopped by a brake, and everybody was told */
     struct event power; /* somebody pressed the power button */
     struct control *control; /* src/control/; NULL: nobody asked for it */
     struct gdb *gdb;    /* NULL: no -gdb */
@@ -140,25 +140,34 @@ static inline bool vcpu_stays(const struct vcpu *v)
 }
 
 /* gate.c */
-bool gate_pass(struct vm *vm, const struct vcpu *v); /* on a vCPU's thread: wait while held; false when it should end */
+bool gate_pass(
+    struct vm *vm,
+    const struct vcpu *v);      /* on a vCPU's thread: wait while held; false when it should end */
 void vcpus_hold(struct vm *vm); /* ask all to come to the gate; any thread; does not wait */
 void vcpus_wait_held(struct vm *vm); /* wait until all are there; not on a vCPU thread */
-void vcpus_release(struct vm *vm); /* nothing while there is a brake, an end or a restart: these let them go in their time */
+void vcpus_release(struct vm *vm); /* nothing while there is a brake, an end or a restart: these let
+                                      them go in their time */
 void gate_open_to_leave(struct vm *vm);
 
 /*
- * pause.c, on the event loop's thread: stop all vCPUs where they are, and let them go on when nobody else wants them to stay. -S counts as
- * whoever comes first. False: that one's brake was so before. While they are stopped guest time stands still where the engine
- * can let it.
+ * pause.c, on the event loop's thread: stop all vCPUs where they are, and let them go on when
+ * nobody else wants them to stay. -S counts as whoever comes first. False: that one's brake was so
+ * before. While they are stopped guest time stands still where the engine can let it.
  */
-enum vm_brake { BRAKE_START = 1, BRAKE_CONTROL = 2, BRAKE_GDB = 4 }; /* -S; QMP and monitor; the debugger */
+enum vm_brake {
+    BRAKE_START = 1,
+    BRAKE_CONTROL = 2,
+    BRAKE_GDB = 4
+}; /* -S; QMP and monitor; the debugger */
 bool vm_pause(struct vm *vm, enum vm_brake whose);
 bool vm_resume(struct vm *vm, enum vm_brake whose);
 void vm_begin(struct vm *vm); /* the first start; vCPUs are at the gate */
-void vm_brake(struct vm *vm, enum vm_brake whose); /* any thread: vCPUs stop soon; vm_pause must follow */
+void vm_brake(struct vm *vm,
+              enum vm_brake whose); /* any thread: vCPUs stop soon; vm_pause must follow */
 /* In QMP's words: running, paused, prelaunch (-S), debug (gdb alone holds it). */
 const char *vm_status(const struct vm *vm);
-/* Hold the vCPUs for a look at their state; vm_look_end lets them go on unless the machine is stopped. Short: the guest waits. */
+/* Hold the vCPUs for a look at their state; vm_look_end lets them go on unless the machine is
+ * stopped. Short: the guest waits. */
 void vm_look_begin(struct vm *vm);
 void vm_look_end(struct vm *vm);
 void vm_power_init(struct vm *vm);

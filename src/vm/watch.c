@@ -21,7 +21,8 @@ static struct itimerspec absolute_time(uint64_t ns)
     };
 }
 
-/* The clock's earliest deadline moved: the timerfd follows. Under the device lock, on any thread.
+/*
+ * The clock's earliest deadline moved: the timerfd follows. Under the device lock, on any thread.
  */
 static void on_rearm(void *opaque, uint64_t deadline_ns)
 {

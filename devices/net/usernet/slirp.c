@@ -74,7 +74,8 @@ static size_t waiting(const struct slirp_net *n)
 static void queue_frame(struct slirp_net *n, const void *buf, size_t len)
 {
     uint32_t size = (uint32_t)len;
-    if (len < NET_ETH_HEADER || len > NET_FRAME_MAX || waiting(n) + len + sizeof size > QUEUE_BYTES) {
+    if (len < NET_ETH_HEADER || len > NET_FRAME_MAX ||
+        waiting(n) + len + sizeof size > QUEUE_BYTES) {
         n->dropped++;
         return;
     }
@@ -88,7 +89,9 @@ static void queue_frame(struct slirp_net *n, const void *buf, size_t len)
     n->end += len + sizeof size;
 }
 
-/* The stack is told of a long MTU for the sake of TCP; other packets are cut to the guest's here. */
+/*
+ * The stack is told of a long MTU for the sake of TCP; other packets are cut to the guest's here.
+ */
 static ssize_t on_packet(const void *buf, size_t len, void *opaque)
 {
     struct slirp_net *n = opaque;

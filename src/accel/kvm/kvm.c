@@ -94,7 +94,8 @@ static int add_memslots(const struct kvm_vm *kvm, const struct gmem *gm, struct 
     return 0;
 }
 
-/* The VM proper. Pages for Intel's real-mode emulation must be named before the first vCPU exists.
+/*
+ * The VM proper. Pages for Intel's real-mode emulation must be named before the first vCPU exists.
  */
 static int create_vm(struct kvm_vm *kvm, const struct gmem *gm, struct err *err)
 {

@@ -18,7 +18,8 @@
 
 #define PROBE_RAM MIB(2)
 
-/* Supervisor code is timed in rounds of growing length, until one is long enough to be timed well.
+/*
+ * Supervisor code is timed in rounds of growing length, until one is long enough to be timed well.
  */
 #define FIRST_TURNS 20
 #define GROWTH 8

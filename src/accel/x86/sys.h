@@ -92,7 +92,8 @@ _Noreturn void seg_fault(struct x86_cpu *cpu, unsigned vector, uint16_t sel);
 bool desc_fetch(struct x86_cpu *cpu, uint16_t sel, struct seg_desc *out);
 /* The same, or #vector(selector). */
 void desc_need(struct x86_cpu *cpu, uint16_t sel, struct seg_desc *out, unsigned vector);
-/* Upper 8 bytes of a 16-byte descriptor at `at` (long mode): false when outside the table of `sel`.
+/*
+ * Upper 8 bytes of a 16-byte descriptor at `at` (long mode): false when outside the table of `sel`.
  */
 bool desc_upper(struct x86_cpu *cpu, uint16_t sel, gva_t at, uint64_t *upper);
 void desc_mark_accessed(struct x86_cpu *cpu, struct seg_desc *d);
