@@ -27,7 +27,10 @@ static int print_option_table(void *target, const char *value, struct err *err);
 static int print_exit_table(void *target, const char *value, struct err *err);
 static int print_completion(void *target, const char *value, struct err *err);
 
-enum { GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_NET, GROUP_CONSOLE, GROUP_CONTROL, GROUP_RUN, GROUP_TELL };
+enum {
+    GROUP_BOOT, GROUP_MACHINE, GROUP_DISKS, GROUP_NET, GROUP_CONSOLE, GROUP_CONTROL, GROUP_RUN,
+    GROUP_TELL,
+};
 static const char *const groups[] = {
     [GROUP_BOOT] = "What to boot",
     [GROUP_MACHINE] = "Machine",
@@ -41,7 +44,8 @@ static const char *const groups[] = {
 };
 
 const struct opt_choice config_unpack_modes[] = {
-    [KERNEL_UNPACK_AUTO] = {"auto", "the guest itself on kvm, where that is fast and keeps KASLR; else the host if it can"},
+    [KERNEL_UNPACK_AUTO] = {"auto", "the guest itself on kvm, where that is fast and keeps "
+                                     "KASLR; else the host if it can"},
     [KERNEL_UNPACK_HOST] = {"host", "minivmm, before the guest starts; there is no KASLR then"},
     [KERNEL_UNPACK_GUEST] = {"guest", "the kernel's own code"},
     {0},
@@ -67,8 +71,8 @@ static const struct opt_row rows[] = {
      .offset = FIELD(append),
      .help = "The kernel's command line. Without this option it is console=ttyS0. Where there are "
              "disks, no initrd and no root= here, the root is looked for (a partition of the type "
-             "Linux root, the biggest other one with a file system of Linux, or the whole disk), and "
-             "root= and rw (ro for a read-only disk) are added."},
+             "Linux root, the biggest other one with a file system of Linux, or the whole disk), "
+             "and root= and rw (ro for a read-only disk) are added."},
     {.name = "kernel-unpack", .group = GROUP_BOOT, .kind = OPT_CHOICE,
      .choices = config_unpack_modes, .offset = FIELD(unpack),
      .help = "Who decompresses a bzImage (default auto)."},
@@ -83,23 +87,25 @@ static const struct opt_row rows[] = {
      .kind = OPT_CALL, .parse = config_set_accel, .words = accel_words, .keys = accel_keys,
      .help = "The engine that runs the CPUs; of several, also by repeating the option, the first "
              "that works. auto (the default) takes kvm where it works right and fast, else interp, "
-             "and says so; minivmm probe shows what was measured. kvm needs /dev/kvm and never gives "
-             "way to another engine; interp works anywhere; none has no CPU at all and is for tests "
-             "of devices; lockstep=interp,kvm compares two."},
-    {.name = "icount", .metavar = "[shift=]N[,KEY=VALUE]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
+             "and says so; minivmm probe shows what was measured. kvm needs /dev/kvm and never "
+             "gives way to another engine; interp works anywhere; none has no CPU at all and is "
+             "for tests of devices; lockstep=interp,kvm compares two."},
+    {.name = "icount", .metavar = "[shift=]N[,KEY=VALUE]...", .group = GROUP_MACHINE,
+     .kind = OPT_CALL,
      .parse = config_set_icount, .keys = icount_keys,
-     .help = "Guest time counts executed instructions instead of following the host's clock: each is 2^N "
-             "nanoseconds, N from 0 to 10. Equal command lines and disks then give equal runs, as long as "
-             "no input comes from outside. While all CPUs wait, time jumps to the next timer. The date starts at "
-             "2024-01-01 00:00 UTC. With software engines only; -d icount prints the count at the end."},
+     .help = "Guest time counts executed instructions instead of following the host's clock: each "
+             "is 2^N nanoseconds, N from 0 to 10. Equal command lines and disks then give equal "
+             "runs, as long as no input comes from outside. While all CPUs wait, time jumps to the "
+             "next timer. The date starts at 2024-01-01 00:00 UTC. With software engines only; -d "
+             "icount prints the count at the end."},
     {.name = "enable-kvm", .group = GROUP_MACHINE, .kind = OPT_CALL, .parse = config_enable_kvm,
      .help = "The same as -accel kvm."},
     {.name = "cpu", .metavar = "MODEL[,+F][,-F]...", .group = GROUP_MACHINE, .kind = OPT_CALL,
      .parse = config_set_cpu,
-     .help = "The processor that the guest sees, and features to add or leave out; -cpu help lists both. "
-             "max (the default) is all that the engine can offer; host the same, and an error with an "
-             "engine that does not run on the host's CPU; x86-64-v1, -v2 and -v3 are the same on every "
-             "engine and host, or an error."},
+     .help = "The processor that the guest sees, and features to add or leave out; -cpu help lists "
+             "both. max (the default) is all that the engine can offer; host the same, and an "
+             "error with an engine that does not run on the host's CPU; x86-64-v1, -v2 and -v3 are "
+             "the same on every engine and host, or an error."},
     {.name = "machine", .metavar = "[type=]TYPE[,accel=NAME[:NAME]...]", .group = GROUP_MACHINE,
      .kind = OPT_CALL, .parse = config_set_machine, .keys = machine_keys,
      .help = "The board, also as -M."},
@@ -125,9 +131,9 @@ static const struct opt_row rows[] = {
 
     {.name = "vsock", .metavar = "PATH[,KEY=VALUE]...", .group = GROUP_DISKS, .kind = OPT_CALL,
      .parse = config_set_vsock, .keys = vsock_keys,
-     .help = "Virtio sockets through UNIX sockets of the host. A host program connects to PATH, says "
-             "CONNECT PORT and a newline, and reads OK; a guest that connects to CID 2, port P, "
-             "reaches whoever listens on PATH_P."},
+     .help = "Virtio sockets through UNIX sockets of the host. A host program connects to PATH, "
+             "says CONNECT PORT and a newline, and reads OK; a guest that connects to CID 2, port "
+             "P, reaches whoever listens on PATH_P."},
 
     {.name = "nic", .metavar = "KIND[,KEY[=VALUE]]...", .group = GROUP_NET, .kind = OPT_CALL,
      .parse = config_add_nic, .keys = nic_keys,
@@ -148,8 +154,8 @@ static const struct opt_row rows[] = {
              "has that, and no second port."},
     {.name = "console", .metavar = "stdio|file:PATH|pty|chardev:ID|null", .group = GROUP_CONSOLE,
      .kind = OPT_CALL, .parse = config_add_console,
-     .help = "A virtio terminal, hvc0, and where it goes. Faster than a serial port, but the kernel "
-             "speaks there only when its driver has come."},
+     .help = "A virtio terminal, hvc0, and where it goes. Faster than a serial port, but the "
+             "kernel speaks there only when its driver has come."},
     {.name = "chardev", .metavar = "BACKEND,id=ID[,KEY=VALUE]...", .group = GROUP_CONSOLE,
      .kind = OPT_CALL, .parse = config_add_chardev, .keys = chardev_keys,
      .help = "Something that a port can be connected to: -device virtconsole,chardev=ID, -device "
@@ -157,14 +163,16 @@ static const struct opt_row rows[] = {
     {.name = "nographic", .group = GROUP_CONSOLE, .kind = OPT_ACCEPTED,
      .help = "Accepted and always so: there is no display."},
 
-    {.name = "qmp", .metavar = "unix:PATH|none", .group = GROUP_CONTROL, .kind = OPT_CALL, .parse = config_add_qmp,
+    {.name = "qmp", .metavar = "unix:PATH|none", .group = GROUP_CONTROL, .kind = OPT_CALL,
+     .parse = config_add_qmp,
      .keys = qmp_keys,
-     .help = "Listen on a UNIX socket for programs that look into the machine and steer it, in QEMU's protocol: "
-             "minivmm-qmp(7); may be repeated. From a shell: minivmm ctl PATH COMMAND [KEY=VALUE]..."},
+     .help = "Listen on a UNIX socket for programs that look into the machine and steer it, in "
+             "QEMU's protocol: minivmm-qmp(7); may be repeated. From a shell: minivmm ctl PATH "
+             "COMMAND [KEY=VALUE]..."},
     {.name = "monitor", .metavar = "stdio|unix:PATH|none", .group = GROUP_CONTROL, .kind = OPT_CALL,
      .parse = config_add_monitor, .keys = monitor_keys,
-     .help = "The same for people: help lists its commands. Where the guest's console is on the terminal, Ctrl-A c "
-             "switches to it and back without this option."},
+     .help = "The same for people: help lists its commands. Where the guest's console is on the "
+             "terminal, Ctrl-A c switches to it and back without this option."},
 
     {.name = "no-reboot", .group = GROUP_RUN, .kind = OPT_FLAG, .offset = FIELD(no_reboot),
      .help = "End when the guest resets the machine, instead of starting it again."},
@@ -186,26 +194,32 @@ static const struct opt_row rows[] = {
     {.name = "pidfile", .metavar = "FILE", .group = GROUP_RUN, .kind = OPT_FILE,
      .offset = FIELD(pidfile), .help = "Write the process id to a file."},
     {.name = "name", .metavar = "[guest=]TEXT", .group = GROUP_RUN, .kind = OPT_CALL,
-     .parse = set_name, .help = "A name for the guest; the process shows it as its own in ps and top."},
+     .parse = set_name,
+     .help = "A name for the guest; the process shows it as its own in ps and top."},
 
     {.name = "gdb", .metavar = "unix:PATH|tcp:[HOST]:PORT", .group = GROUP_TELL, .kind = OPT_CALL,
      .parse = config_set_gdb,
-     .help = "Listen for gdb there (target remote PATH, or HOST:PORT); without HOST for clients on this host only. "
-             "The guest runs until gdb connects."},
+     .help = "Listen for gdb there (target remote PATH, or HOST:PORT); without HOST for clients on "
+             "this host only. The guest runs until gdb connects."},
     {.name = "s", .group = GROUP_TELL, .kind = OPT_CALL, .parse = config_set_gdb_port,
      .help = "The same as -gdb tcp::1234."},
     {.name = "S", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = FIELD(start_stopped),
      .help = "Do not run the guest until gdb, QMP (cont) or the monitor (cont) says so."},
 
-    {.name = "exits", .metavar = "[=FILE.json|=FILE.html]", .optional = true, .group = GROUP_TELL, .kind = OPT_CALL,
+    {.name = "exits", .metavar = "[=FILE.json|=FILE.html]", .optional = true, .group = GROUP_TELL,
+     .kind = OPT_CALL,
      .parse = config_set_exits,
-     .help = "Tell at the end for what the guest left the engine and came to minivmm: reasons, devices, guest addresses, "
-             "how often, how long it took here, and when. As text, or into a file for programs or for a browser."},
-    {.name = "symbols", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE, .offset = FIELD(symbols),
-     .help = "With -exits: names for the addresses, from the kernel's vmlinux, or from a System.map or /proc/kallsyms."},
+     .help = "Tell at the end for what the guest left the engine and came to minivmm: reasons, "
+             "devices, guest addresses, how often, how long it took here, and when. As text, or "
+             "into a file for programs or for a browser."},
+    {.name = "symbols", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
+     .offset = FIELD(symbols),
+     .help = "With -exits: names for the addresses, from the kernel's vmlinux, or from a "
+             "System.map or /proc/kallsyms."},
 
     {.name = "d", .metavar = "TOPIC[,TOPIC]...", .group = GROUP_TELL, .kind = OPT_CALL,
-     .parse = config_set_log, .words = log_topic_names, .help = "Log these topics; -d help lists them. -d none: not even the engine that was chosen."},
+     .parse = config_set_log, .words = log_topic_names,
+     .help = "Log these topics; -d help lists them. -d none: not even the engine that was chosen."},
     {.name = "D", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
      .offset = FIELD(log_file), .help = "Log to a file instead of standard error."},
     {.name = "n", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = offsetof(struct cmdline, print),
@@ -306,7 +320,8 @@ static int default_append(struct cmdline *cl, struct err *err)
 {
     struct config *cfg = &cl->cfg;
     /* A serial port that leads nowhere only because the terminal has stdio is no console. */
-    bool serial = cfg->serials[0] && (cl->nserials || !cl->console || strcmp(cfg->serials[0], "null"));
+    bool serial =
+        cfg->serials[0] && (cl->nserials || !cl->console || strcmp(cfg->serials[0], "null"));
     const char *words[] = {
         serial ? "console=ttyS0" : "",
         cl->console ? "console=hvc0" : "",
@@ -317,7 +332,8 @@ static int default_append(struct cmdline *cl, struct err *err)
     char text[96] = "";
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n && *words[i] ? " " : "", words[i]);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n && *words[i] ? " " : "",
+                              words[i]);
     cfg->append = opt_pool_add(&cfg->pool, text, n, err);
     return cfg->append ? 0 : -ENOMEM;
 }
@@ -337,14 +353,16 @@ static int check_mmio_slots(const struct config *cfg, struct err *err)
     n += cfg->virtio_serial && cfg->ports_bus == VIRTIO_BUS_MMIO;
     if (n <= VIRTIO_MMIO_SLOTS)
         return 0;
-    return err_set(err, EINVAL, "%u devices on virtio-mmio: there is room for %d (others fit pci)", n,
+    return err_set(err, EINVAL, "%u devices on virtio-mmio: there is room for %d (others fit pci)",
+                   n,
                    VIRTIO_MMIO_SLOTS);
 }
 
 /* After -S. On a terminal the monitor is behind Ctrl-A c. */
 static bool can_let_go(const struct config *cfg)
 {
-    return cfg->gdb || cfg->ncontrols || cfg->monitor_stdio || (config_has_stdio(cfg) && isatty(STDIN_FILENO));
+    return cfg->gdb || cfg->ncontrols || cfg->monitor_stdio ||
+           (config_has_stdio(cfg) && isatty(STDIN_FILENO));
 }
 
 /* Defaults, and what only the whole command line can tell. */
@@ -358,7 +376,8 @@ static int resolve(struct cmdline *cl, struct err *err)
         return err_set(err, EINVAL, "nothing to boot: give a kernel with -kernel FILE (minivmm -h "
                                     "lists all options)");
     if (cfg->lockstep.leader && cfg->naccels > 1)
-        return err_set(err, EINVAL, "-accel lockstep: it is the one engine or none; take the other -accel away");
+        return err_set(err, EINVAL, "-accel lockstep: it is the one engine or none; take the other "
+                                    "-accel away");
     if (cfg->symbols && !cfg->exits)
         return err_set(err, EINVAL, "-symbols without -exits: nothing would be named");
     if (!cfg->naccels)
@@ -371,7 +390,8 @@ static int resolve(struct cmdline *cl, struct err *err)
     if (!rc)
         rc = config_resolve_console(cl, err);
     if (!rc && cfg->start_stopped && !can_let_go(cfg))
-        return err_set(err, EINVAL, "-S without -gdb, -s, -qmp, -monitor or a console on a terminal: nobody could let the guest go");
+        return err_set(err, EINVAL, "-S without -gdb, -s, -qmp, -monitor or a console on a "
+                                    "terminal: nobody could let the guest go");
     if (!rc)
         rc = config_resolve_shares(cl, err);
     if (!rc)
@@ -387,7 +407,8 @@ static int resolve(struct cmdline *cl, struct err *err)
 int config_parse(struct config *cfg, int argc, char **argv, enum config_outcome *outcome,
                  struct err *err)
 {
-    struct cmdline cl = {.cfg = {.ram_size = RAM_DEFAULT, .smp = 1, .accel_probe = true, .pvpanic = true}};
+    struct cmdline cl = {
+        .cfg = {.ram_size = RAM_DEFAULT, .smp = 1, .accel_probe = true, .pvpanic = true}};
     *outcome = CONFIG_STOP;
     int rc = opt_parse(&table, &cl, argc, argv, err);
     if (!rc)

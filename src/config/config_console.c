@@ -173,7 +173,8 @@ static int take_chardev(struct cmdline *cl, const char *user, const char *id, co
 
 /* --- -serial, -console --- */
 
-/* What chr_open gets for a value of -serial or -console; "": nothing there; NULL: nobody knows it. */
+/* What chr_open gets for a value of -serial or -console; "": nothing there; NULL: nobody knows it.
+ */
 static const char *simple_backend(const char *value)
 {
     static const char *const known[][2] = {{"stdio", "stdio"}, {"mon:stdio", "stdio"},
@@ -204,7 +205,8 @@ static int print_backends(const char *option)
 static int unknown_backend(const char *option, const char *value, struct err *err)
 {
     return err_set(err, EINVAL,
-                   "%s: unknown value '%s' (known: stdio|file:PATH|pty|chardev:ID|null|none)", option,
+                   "%s: unknown value '%s' (known: "
+                   "stdio|file:PATH|pty|chardev:ID|null|none)", option,
                    OPT_QUOTE(value));
 }
 
@@ -429,7 +431,8 @@ int config_resolve_console(struct cmdline *cl, struct err *err)
         return rc;
     unsigned stdio = count_stdio(cfg);
     if (stdio && cfg->monitor_stdio)
-        return err_set(err, EINVAL, "-monitor stdio: a port has stdio already, where Ctrl-A c is the monitor");
+        return err_set(err, EINVAL, "-monitor stdio: a port has stdio already, where Ctrl-A c is "
+                                    "the monitor");
     stdio += cfg->monitor_stdio;
     if (stdio > 1)
         return err_set(err, EINVAL, "two ports cannot both have stdio");

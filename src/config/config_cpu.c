@@ -103,7 +103,8 @@ static const char *lockstep_pairs(char *buf, size_t len)
         for (const struct accel_ops *const *follow = accel_list; *follow; follow++) {
             size_t n = strlen(buf);
             if ((*lead)->caps & ACCEL_CAP_LEAD && (*follow)->caps & ACCEL_CAP_FOLLOW)
-                snprintf(buf + n, len - n, "%s" LOCKSTEP "%s,%s", n ? " and " : "", (*lead)->name, (*follow)->name);
+                snprintf(buf + n, len - n, "%s" LOCKSTEP "%s,%s", n ? " and " : "", (*lead)->name,
+                         (*follow)->name);
         }
     }
     return buf;
@@ -112,7 +113,8 @@ static const char *lockstep_pairs(char *buf, size_t len)
 static int wants_two(struct err *err)
 {
     char pairs[128];
-    return err_set(err, EINVAL, "-accel lockstep: wants two engines; possible: %s", lockstep_pairs(pairs, sizeof pairs));
+    return err_set(err, EINVAL, "-accel lockstep: wants two engines; possible: %s",
+                   lockstep_pairs(pairs, sizeof pairs));
 }
 
 static int add_accel(struct config *cfg, const char *name, struct err *err)
@@ -139,7 +141,8 @@ static void print_accels(void)
     for (const struct accel_ops *const *ops = accel_list; *ops; ops++)
         printf("  %-8s %s\n", (*ops)->name, (*ops)->help);
     char pairs[128];
-    printf("-accel lockstep=LEADER,FOLLOWER[,every=N] compares two of them, instruction by instruction; possible:\n  %s\n",
+    printf("-accel lockstep=LEADER,FOLLOWER[,every=N] compares two of them, instruction by "
+           "instruction; possible:\n  %s\n",
            lockstep_pairs(pairs, sizeof pairs));
 }
 
@@ -174,9 +177,11 @@ static int lockstep_elsewhere(void *target, const char *value, struct err *err)
 static const struct opt_row accel_rows[] = {
     {.name = "engine", .metavar = "NAME[:NAME]...", .kind = OPT_CALL, .parse = add_accels,
      .help = "The engines to try, in this order; -accel help lists them."},
-    {.name = "lockstep", .metavar = "LEADER,FOLLOWER[,every=N]", .kind = OPT_CALL, .parse = lockstep_elsewhere,
-     .help = "In the place of NAME: two engines run the same guest and are compared after each instruction, or each N; the first "
-             "difference ends the run with both register sets. The leader is interp, the follower interp or kvm."},
+    {.name = "lockstep", .metavar = "LEADER,FOLLOWER[,every=N]", .kind = OPT_CALL,
+     .parse = lockstep_elsewhere,
+     .help = "In the place of NAME: two engines run the same guest and are compared after each "
+             "instruction, or each N; the first difference ends the run with both register sets. "
+             "The leader is interp, the follower interp or kvm."},
     {.name = "probe", .kind = OPT_FLAG, .offset = offsetof(struct cmdline, cfg.accel_probe),
      .help = "Refuse to boot Linux on a KVM that is found to be unfit for it (default on)."},
     {0},
@@ -199,13 +204,15 @@ static int lockstep_every(struct config *cfg, const char *text, struct err *err)
     errno = 0;
     unsigned long n = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || errno || n < 1 || n > LOCKSTEP_EVERY_MAX)
-        return err_set(err, EINVAL, "-accel lockstep: every='%s' is no number from 1 to %u", OPT_QUOTE(text),
+        return err_set(err, EINVAL, "-accel lockstep: every='%s' is no number from 1 to %u",
+                       OPT_QUOTE(text),
                        LOCKSTEP_EVERY_MAX);
     cfg->lockstep.every = (unsigned)n;
     return 0;
 }
 
-static int lockstep_engines(struct config *cfg, const char *leader, const char *follower, struct err *err)
+static int lockstep_engines(struct config *cfg, const char *leader, const char *follower,
+                            struct err *err)
 {
     char pairs[128];
     struct err ignored = {0};
@@ -214,12 +221,14 @@ static int lockstep_engines(struct config *cfg, const char *leader, const char *
         return wants_two(err);
     for (unsigned i = 0; i < 2; i++) {
         if (!accel_find(names[i], &ignored))
-            return err_set(err, EINVAL, "-accel lockstep: unknown engine '%s'; possible: %s", OPT_QUOTE(names[i]),
+            return err_set(err, EINVAL, "-accel lockstep: unknown engine '%s'; possible: %s",
+                           OPT_QUOTE(names[i]),
                            lockstep_pairs(pairs, sizeof pairs));
     }
     if (!can_be(leader, ACCEL_CAP_LEAD) || !can_be(follower, ACCEL_CAP_FOLLOW))
-        return err_set(err, EINVAL, "-accel lockstep: %s cannot be compared with %s as its leader; possible: %s", follower,
-                       leader, lockstep_pairs(pairs, sizeof pairs));
+        return err_set(err, EINVAL, "-accel lockstep: %s cannot be compared with %s as its leader; "
+                                    "possible: %s",
+                       follower, leader, lockstep_pairs(pairs, sizeof pairs));
     cfg->lockstep.leader = leader;
     cfg->lockstep.follower = follower;
     return 0;
@@ -228,7 +237,8 @@ static int lockstep_engines(struct config *cfg, const char *leader, const char *
 static int set_lockstep(struct config *cfg, const char *value, struct err *err)
 {
     char pairs[128];
-    char *words = opt_pool_add(&cfg->pool, value + strlen(LOCKSTEP), strlen(value) - strlen(LOCKSTEP), err);
+    char *words =
+        opt_pool_add(&cfg->pool, value + strlen(LOCKSTEP), strlen(value) - strlen(LOCKSTEP), err);
     char *name = opt_pool_add(&cfg->pool, value, strlen(value), err), *rest = words;
     if (!words || !name)
         return -ENOMEM;
@@ -241,7 +251,8 @@ static int set_lockstep(struct config *cfg, const char *value, struct err *err)
         if (!strncmp(word, "every=", 6))
             rc = lockstep_every(cfg, word + 6, err);
         else if (strchr(word, '='))
-            rc = err_set(err, EINVAL, "-accel lockstep: unknown key '%.*s' (known: every)", (int)strcspn(word, "="), word);
+            rc = err_set(err, EINVAL, "-accel lockstep: unknown key '%.*s' (known: every)",
+                         (int)strcspn(word, "="), word);
         else if (n == 2)
             rc = err_set(err, EINVAL, "-accel lockstep: more than two engines; possible: %s",
                          lockstep_pairs(pairs, sizeof pairs));
@@ -284,7 +295,9 @@ int config_set_cpu(void *target, const char *value, struct err *err)
         return OPT_STOP;
     }
     if (value[strspn(value, CPU_CHARACTERS)])
-        return err_set(err, EINVAL, "-cpu: '%s' is not MODEL[,+FEATURE][,-FEATURE]... (-cpu help lists both)", OPT_QUOTE(value));
+        return err_set(err, EINVAL, "-cpu: '%s' is not MODEL[,+FEATURE][,-FEATURE]... (-cpu help "
+                                    "lists both)",
+                       OPT_QUOTE(value));
     return cpu_choice_parse(&cl->cfg.cpu, value, err);
 }
 

@@ -287,7 +287,8 @@ static int unknown_device(const char *value, struct err *err)
     size_t n = 0;
     for (const struct opt_keys *const *k = device_keys; *k && n < sizeof known; k++)
         n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*k)->what);
-    return err_set(err, EINVAL, "-device: unknown device '%s' (known: %s)", OPT_QUOTE(value), known);
+    return err_set(err, EINVAL, "-device: unknown device '%s' (known: %s)",
+                   OPT_QUOTE(value), known);
 }
 
 int config_add_device(void *target, const char *value, struct err *err)

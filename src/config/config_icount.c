@@ -20,7 +20,8 @@ static int set_shift(void *target, const char *value, struct err *err)
                        CLOCK_COUNTED_SHIFT_MAX);
     if (!opt_number(value, &n) || n > CLOCK_COUNTED_SHIFT_MAX)
         return err_set(err, EINVAL,
-                       "-icount: '%s' is not a whole number from 0 to %d (an instruction is 2^N ns)",
+                       "-icount: '%s' is not a whole number from 0 to %d (an instruction is 2^N "
+                       "ns)",
                        OPT_QUOTE(value), CLOCK_COUNTED_SHIFT_MAX);
     cl->cfg.icount = true;
     cl->cfg.icount_shift = (unsigned)n;
@@ -36,7 +37,8 @@ static int set_seed(void *target, const char *value, struct err *err)
     return 0;
 }
 
-static const struct opt_choice only_off[] = {{"off", "always so: time never waits for the host's"}, {0}};
+static const struct opt_choice only_off[] = {{"off", "always so: time never waits for the host's"},
+                                             {0}};
 static const struct opt_row icount_rows[] = {
     {.name = "shift", .metavar = "N", .kind = OPT_CALL, .parse = set_shift,
      .help = "An instruction is 2^N ns, N from 0 to 10."},
@@ -58,7 +60,8 @@ int config_set_icount(void *target, const char *value, struct err *err)
     struct cmdline *cl = target;
     int rc = opt_parse_keys(&icount, cl, value, &cl->cfg.pool, err);
     if (!rc && !cl->cfg.icount)
-        rc = err_set(err, EINVAL, "-icount: how long is an instruction? Give shift=N, N from 0 to %d",
+        rc = err_set(err, EINVAL, "-icount: how long is an instruction? Give shift=N, N from 0 to "
+                                  "%d",
                      CLOCK_COUNTED_SHIFT_MAX);
     return rc;
 }
@@ -80,7 +83,8 @@ int config_resolve_icount(const struct config *cfg, struct err *err)
 {
     char possible[96];
     if (cfg->icount && cfg->lockstep.leader)
-        return err_set(err, EINVAL, "-icount: -accel lockstep steps the time of both engines itself; give one of the two options");
+        return err_set(err, EINVAL, "-icount: -accel lockstep steps the time of both engines "
+                                    "itself; give one of the two options");
     for (unsigned i = 0; cfg->icount && i < cfg->naccels; i++) {
         const char *name = cfg->accels[i];
         if (!strcmp(name, CHOOSE_AUTO))
@@ -89,7 +93,8 @@ int config_resolve_icount(const struct config *cfg, struct err *err)
         if (!ops)
             return -EINVAL;
         if (!(ops->caps & ACCEL_CAP_COUNTS))
-            return err_set(err, EINVAL, "-icount: engine %s does not count instructions (possible: %s)",
+            return err_set(err, EINVAL, "-icount: engine %s does not count instructions (possible: "
+                                        "%s)",
                            name, list_counting(possible, sizeof possible));
     }
     return 0;

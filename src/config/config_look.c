@@ -19,7 +19,8 @@ int config_set_exits(void *target, const char *value, struct err *err)
 {
     struct config *cfg = &((struct cmdline *)target)->cfg;
     if (value && !ends_in(value, ".json") && !ends_in(value, ".html"))
-        return err_set(err, EINVAL, "-exits: '%s' ends neither in .json nor in .html, which says what to write",
+        return err_set(err, EINVAL, "-exits: '%s' ends neither in .json nor in .html, which says "
+                                    "what to write",
                        OPT_QUOTE(value));
     cfg->exits = true;
     cfg->exits_file = value;
@@ -33,7 +34,8 @@ static int unknown_topic(const char *list, struct err *err)
     for (const char *const *name = log_topic_names; *name && n < sizeof known; name++)
         n += (size_t)snprintf(known + n, sizeof known - n, "%s, ", *name);
     snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word), list);
-    return err_set(err, EINVAL, "-d: unknown topic '%s' (known: %sall, none)", OPT_QUOTE(word), known);
+    return err_set(err, EINVAL, "-d: unknown topic '%s' (known: %sall, none)",
+                   OPT_QUOTE(word), known);
 }
 
 int config_set_log(void *target, const char *value, struct err *err)

@@ -36,81 +36,81 @@ static int set_mac(void *target, const char *value, struct err *err);
 /* --- the rows --- */
 
 #define USER_ROWS                                                                                  \
-    {.name = "hostfwd", .metavar = "[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT", .kind = OPT_CALL,           \
+    {.name = "hostfwd", .metavar = "[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT", .kind = OPT_CALL,          \
      .parse = add_forward,                                                                         \
      .help = "Connections to a port of the host go to one of the guest; may be repeated."},        \
-    {.name = "restrict", .kind = OPT_FLAG, .offset = NIC_FIELD(net.user.restricted),                \
+    {.name = "restrict", .kind = OPT_FLAG, .offset = NIC_FIELD(net.user.restricted),               \
      .help = "The guest reaches nothing outside but what is forwarded to it."},                    \
-    {.name = "hostname", .metavar = "NAME", .kind = OPT_TEXT, .max = 33, .offset = WORD(hostname),  \
+    {.name = "hostname", .metavar = "NAME", .kind = OPT_TEXT, .max = 33, .offset = WORD(hostname), \
      .help = "The name that DHCP gives the guest."},                                               \
-    {.name = "net", .metavar = "ADDR[/BITS]", .kind = OPT_TEXT, .offset = WORD(ipv4_net),           \
+    {.name = "net", .metavar = "ADDR[/BITS]", .kind = OPT_TEXT, .offset = WORD(ipv4_net),          \
      .help = "The guest's network (default 10.0.2.0/24)."},                                        \
-    {.name = "host", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(host),                     \
+    {.name = "host", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(host),                    \
      .help = "The host as the guest sees it, its gateway (default the network's .2)."},            \
-    {.name = "dns", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(dns),                       \
+    {.name = "dns", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(dns),                      \
      .help = "The name server as the guest sees it (default the network's .3)."},                  \
-    {.name = "dhcpstart", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(dhcp_start),          \
+    {.name = "dhcpstart", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(dhcp_start),         \
      .help = "The first address that DHCP gives (default the network's .15)."},                    \
-    {.name = "domainname", .metavar = "NAME", .kind = OPT_TEXT, .max = 127,                         \
+    {.name = "domainname", .metavar = "NAME", .kind = OPT_TEXT, .max = 127,                        \
      .offset = WORD(domainname), .help = "The domain that DHCP gives."},                           \
-    {.name = "dnssearch", .metavar = "DOMAIN", .kind = OPT_TEXT, .max = 127,                        \
+    {.name = "dnssearch", .metavar = "DOMAIN", .kind = OPT_TEXT, .max = 127,                       \
      .offset = WORD(dnssearch), .help = "A domain to search for names, by DHCP."},                 \
-    {.name = "ipv4", .kind = OPT_FLAG, .offset = NIC_FIELD(net.user.ipv4),                          \
+    {.name = "ipv4", .kind = OPT_FLAG, .offset = NIC_FIELD(net.user.ipv4),                         \
      .help = "IPv4 (default on)."},                                                                \
-    {.name = "ipv6", .kind = OPT_FLAG, .offset = NIC_FIELD(net.user.ipv6),                          \
+    {.name = "ipv6", .kind = OPT_FLAG, .offset = NIC_FIELD(net.user.ipv6),                         \
      .help = "IPv6 (default on)."},                                                                \
-    {.name = "ipv6-net", .metavar = "ADDR[/BITS]", .kind = OPT_TEXT, .offset = WORD(net6),          \
+    {.name = "ipv6-net", .metavar = "ADDR[/BITS]", .kind = OPT_TEXT, .offset = WORD(net6),         \
      .help = "The guest's IPv6 prefix (default fec0::/64)."},                                      \
-    {.name = "ipv6-host", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(host6),               \
+    {.name = "ipv6-host", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(host6),              \
      .help = "The host's IPv6 address (default the prefix's ::2)."},                               \
-    {.name = "ipv6-dns", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(dns6),                 \
+    {.name = "ipv6-dns", .metavar = "ADDR", .kind = OPT_TEXT, .offset = WORD(dns6),                \
      .help = "The IPv6 name server (default the prefix's ::3)."}
 
 #define TAP_ROWS                                                                                   \
-    {.name = "ifname", .metavar = "NAME", .kind = OPT_TEXT, .max = 15,                              \
+    {.name = "ifname", .metavar = "NAME", .kind = OPT_TEXT, .max = 15,                             \
      .offset = NIC_FIELD(net.ifname),                                                              \
      .help = "The host's tap interface; made if it is not there (default: the kernel names it)."}, \
-    {.name = "queues", .metavar = "N", .kind = OPT_NUMBER, .min = 1, .max = NET_MAX_QUEUES,         \
+    {.name = "queues", .metavar = "N", .kind = OPT_NUMBER, .min = 1, .max = NET_MAX_QUEUES,        \
      .offset = NIC_FIELD(net.queues), .help = "Queue pairs (default 1)."},                         \
-    {.name = "script", .kind = OPT_CHOICE, .choices = no_script, .offset = WORD(script),            \
+    {.name = "script", .kind = OPT_CHOICE, .choices = no_script, .offset = WORD(script),           \
      .help = "Always no."},                                                                        \
-    {.name = "downscript", .kind = OPT_CHOICE, .choices = no_script, .offset = WORD(script)},       \
+    {.name = "downscript", .kind = OPT_CHOICE, .choices = no_script, .offset = WORD(script)},      \
     {.name = "vhost", .kind = OPT_CHOICE, .choices = no_vhost, .offset = WORD(vhost)}
 
 #define RECONNECT_ROW                                                                              \
-    {.name = "reconnect", .metavar = "SECONDS", .kind = OPT_NUMBER, .max = 3600,                    \
+    {.name = "reconnect", .metavar = "SECONDS", .kind = OPT_NUMBER, .max = 3600,                   \
      .offset = NIC_FIELD(net.reconnect_s),                                                         \
      .help = "When the other side goes, try again this often (default 1; 0: never)."}
 #define SOCKET_ROWS                                                                                \
-    {.name = "path", .metavar = "PATH", .kind = OPT_FILE, .offset = NIC_FIELD(net.path),            \
+    {.name = "path", .metavar = "PATH", .kind = OPT_FILE, .offset = NIC_FIELD(net.path),           \
      .help = "The UNIX stream socket, where passt for instance listens."},                         \
     RECONNECT_ROW
 #define STREAM_ROWS                                                                                \
-    {.name = "addr.path", .metavar = "PATH", .kind = OPT_FILE, .offset = NIC_FIELD(net.path),       \
+    {.name = "addr.path", .metavar = "PATH", .kind = OPT_FILE, .offset = NIC_FIELD(net.path),      \
      .help = "The UNIX stream socket, where passt for instance listens."},                         \
-    {.name = "addr.type", .kind = OPT_CHOICE, .choices = unix_only, .offset = WORD(addr_type),      \
+    {.name = "addr.type", .kind = OPT_CHOICE, .choices = unix_only, .offset = WORD(addr_type),     \
      .help = "Always unix."},                                                                      \
-    {.name = "server", .kind = OPT_CHOICE, .choices = no_server, .offset = WORD(server),            \
+    {.name = "server", .kind = OPT_CHOICE, .choices = no_server, .offset = WORD(server),           \
      .help = "Always off."},                                                                       \
     RECONNECT_ROW
 
 #define PCAP_ROW                                                                                   \
-    {.name = "pcap", .metavar = "FILE", .kind = OPT_FILE, .offset = NIC_FIELD(net.pcap),            \
+    {.name = "pcap", .metavar = "FILE", .kind = OPT_FILE, .offset = NIC_FIELD(net.pcap),           \
      .help = "Record every frame, both ways, for Wireshark; stamped with the guest's clock."}
 #define NIC_ROWS                                                                                   \
     PCAP_ROW,                                                                                      \
-    {.name = "mac", .metavar = "ADDR", .kind = OPT_CALL, .parse = set_mac,                          \
+    {.name = "mac", .metavar = "ADDR", .kind = OPT_CALL, .parse = set_mac,                         \
      .help = "The guest's address (default 52:54:00:12:34:56, then :57 and so on)."},              \
-    {.name = "mtu", .metavar = "N", .kind = OPT_NUMBER, .min = 68, .max = 65520,                    \
+    {.name = "mtu", .metavar = "N", .kind = OPT_NUMBER, .min = 68, .max = 65520,                   \
      .offset = NIC_FIELD(mtu), .help = "Tell the guest to use this MTU."},                         \
-    {.name = "model", .kind = OPT_CHOICE, .choices = models, .offset = WORD(model),                 \
+    {.name = "model", .kind = OPT_CHOICE, .choices = models, .offset = WORD(model),                \
      .help = "Always virtio."},                                                                    \
-    {.name = "bus", .kind = OPT_CHOICE, .choices = config_buses, .offset = NIC_FIELD(bus),          \
+    {.name = "bus", .kind = OPT_CHOICE, .choices = config_buses, .offset = NIC_FIELD(bus),         \
      .help = "How the guest reaches it (default pci)."},                                           \
-    {.name = "id", .metavar = "ID", .kind = OPT_TEXT, .offset = NIC_FIELD(net.id),                  \
+    {.name = "id", .metavar = "ID", .kind = OPT_TEXT, .offset = NIC_FIELD(net.id),                 \
      .help = "A name for messages."}
 #define NETDEV_ROWS                                                                                \
-    {.name = "id", .metavar = "ID", .kind = OPT_TEXT, .offset = NIC_FIELD(net.id),                  \
+    {.name = "id", .metavar = "ID", .kind = OPT_TEXT, .offset = NIC_FIELD(net.id),                 \
      .help = "The name by which a -device finds it."},                                             \
     PCAP_ROW
 
@@ -147,7 +147,8 @@ const struct opt_keys *const nic_keys[] = {&nic_kinds[KIND_USER], &nic_kinds[KIN
 static const struct opt_row device_rows[] = {
     {.name = "netdev", .metavar = "ID", .kind = OPT_TEXT,
      .offset = offsetof(struct net_request, netdev), .help = "The id of a -netdev."},
-    {.name = "mac", .metavar = "ADDR", .kind = OPT_TEXT, .offset = offsetof(struct net_request, mac),
+    {.name = "mac", .metavar = "ADDR", .kind = OPT_TEXT,
+     .offset = offsetof(struct net_request, mac),
      .help = "The guest's address (default 52:54:00:12:34:56, then :57 and so on)."},
     {.name = "host_mtu", .metavar = "N", .kind = OPT_NUMBER, .min = 68, .max = 65520,
      .offset = offsetof(struct net_request, mtu), .help = "Tell the guest to use this MTU."},
@@ -166,7 +167,8 @@ const struct opt_keys net_mmio_keys = {
 static int bad_mac(const char *label, const char *value, struct err *err)
 {
     return err_set(err, EINVAL, "%s: '%s' is not the address of an interface, such as "
-                                "52:54:00:12:34:56", label, OPT_QUOTE(value));
+                                "52:54:00:12:34:56",
+                   label, OPT_QUOTE(value));
 }
 
 static int parse_mac(const char *label, const char *value, uint8_t mac[NET_MAC_BYTES],
@@ -197,13 +199,15 @@ static int set_mac(void *target, const char *value, struct err *err)
 static int bad_forward(const char *value, struct err *err)
 {
     return err_set(err, EINVAL, "hostfwd: '%s' is not [tcp|udp]:[ADDR]:PORT-[ADDR]:PORT, such as "
-                                "tcp:127.0.0.1:8080-:80", OPT_QUOTE(value));
+                                "tcp:127.0.0.1:8080-:80",
+                   OPT_QUOTE(value));
 }
 
 /* "ADDR:PORT" from *text up to `stop`; ADDR may be empty. Moves *text behind it. */
 static bool scan_endpoint(const char **text, char stop, uint32_t *addr, uint16_t *port)
 {
-    const char *colon = strchr(*text, ':'), *end = stop ? strchr(*text, stop) : *text + strlen(*text);
+    const char *colon = strchr(*text, ':'),
+               *end = stop ? strchr(*text, stop) : *text + strlen(*text);
     char word[INET_ADDRSTRLEN] = "", number[8] = "";
     uint64_t v;
     if (!colon || !end || colon > end || (size_t)(colon - *text) >= sizeof word ||
@@ -285,7 +289,8 @@ static int resolve_user4(struct nic_words *w, struct err *err)
     struct net_user_config *u = &w->nic.net.user;
     unsigned bits = 24;
     u->net = htonl(0x0a000200);
-    if (w->ipv4_net && (!scan_network(AF_INET, w->ipv4_net, &u->net, &bits, 28) || bits < 8 || !u->net))
+    if (w->ipv4_net &&
+        (!scan_network(AF_INET, w->ipv4_net, &u->net, &bits, 28) || bits < 8 || !u->net))
         return err_set(err, EINVAL, "net: '%s' is not ADDR[/BITS] with 8 to 28 bits",
                        OPT_QUOTE(w->ipv4_net));
     u->mask = htonl(~0u << (32 - bits));
@@ -321,7 +326,8 @@ static int resolve_user6(struct nic_words *w, struct err *err)
     inet_pton(AF_INET6, "fec0::", u->net6);
     if (w->net6 && (!scan_network(AF_INET6, w->net6, u->net6, &bits, 120) || bits % 8 || !bits))
         return err_set(err, EINVAL, "ipv6-net: '%s' is not ADDR[/BITS] with 8 to 120 bits, whole "
-                                    "bytes", OPT_QUOTE(w->net6));
+                                    "bytes",
+                       OPT_QUOTE(w->net6));
     u->prefix6 = (uint8_t)bits;
     memset(u->net6 + bits / 8, 0, 16 - bits / 8);
     int rc = set_addr6(u, "ipv6-host", w->host6, 2, u->host6, err);

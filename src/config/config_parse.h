@@ -126,7 +126,8 @@ int config_refuse_vhost_vsock(struct cmdline *cl, const char *words, struct err 
 extern const struct opt_keys *const qmp_keys[], *const monitor_keys[];
 int config_add_qmp(void *target, const char *value, struct err *err);
 int config_add_monitor(void *target, const char *value, struct err *err);
-int config_print_qmp_table(void *target, const char *value, struct err *err); /* for docs/update.sh */
+int config_print_qmp_table(void *target, const char *value,
+                           struct err *err); /* for docs/update.sh */
 
 /* config_cpu.c: -m, -smp, -accel, -machine, -enable-kvm, -cpu */
 extern const struct opt_keys *const smp_keys[], *const accel_keys[], *const machine_keys[];

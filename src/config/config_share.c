@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // -share: host directories for the guest. The directory is not looked at here.
-// QEMU has no option that means the same: its -virtfs promises 9p, and its virtio-fs wants a daemon.
+// QEMU has no option that means the same: its -virtfs promises 9p, and its virtio-fs wants a
+// daemon.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,8 +21,9 @@ const struct opt_choice config_share_caches[] = {
 };
 const struct opt_choice config_share_owners[] = {
     [FS_OWNER_AUTO] = {"auto", "map, but for root keep"},
-    [FS_OWNER_MAP] = {"map", "the files of the host user who runs this are root's in the guest, and "
-                             "what the guest creates is that user's"},
+    [FS_OWNER_MAP] = {"map",
+                      "the files of the host user who runs this are root's in the guest, and "
+                      "what the guest creates is that user's"},
     [FS_OWNER_KEEP] = {"keep", "user and group numbers are the host's"},
     {0},
 };
@@ -78,8 +80,8 @@ int config_refuse_virtfs(void *target, const char *value, struct err *err)
 {
     (void)target, (void)value;
     return err_set(err, EINVAL,
-                   "-virtfs: there is no 9p; use -share DIR[,tag=T][,ro], and in the guest mount -t "
-                   "virtiofs T /mnt");
+                   "-virtfs: there is no 9p; use -share DIR[,tag=T][,ro], and in the guest mount "
+                   "-t virtiofs T /mnt");
 }
 
 static int default_tag(struct config *cfg, struct share_config *s, struct err *err)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Small devices on the command line (entropy, balloon, panic notifier, watchdog), and what the machine does
-// when the guest resets, panics or falls silent: -action and its relatives.
+// Small devices on the command line (entropy, balloon, panic notifier, watchdog), and what the
+// machine does when the guest resets, panics or falls silent: -action and its relatives.
 #include <errno.h>
 #include <string.h>
 
@@ -91,7 +91,8 @@ struct balloon_words {
 #define FIELD(member) offsetof(struct balloon_words, member)
 static const struct opt_row balloon_rows[] = {
     {.name = "free-page-reporting", .kind = OPT_FLAG, .offset = FIELD(reporting),
-     .help = "The guest tells of memory that it has freed, and the host gets it back (default on)."},
+     .help = "The guest tells of memory that it has freed, and the host gets it back (default "
+             "on)."},
     {.name = "deflate-on-oom", .kind = OPT_FLAG, .offset = FIELD(deflate_on_oom),
      .help = "A guest that runs out of memory takes it from the balloon (default off)."},
     {.name = "target", .metavar = "SIZE", .kind = OPT_TEXT, .offset = FIELD(target),
@@ -104,7 +105,8 @@ static const struct opt_row balloon_rows[] = {
 #undef FIELD
 const struct opt_keys config_balloon_pci = {
     .what = "virtio-balloon-pci", .rows = balloon_rows,
-    .help = "Memory that the guest does not need goes back to the host; also named virtio-balloon."};
+    .help = "Memory that the guest does not need goes back to the host; also named "
+            "virtio-balloon."};
 const struct opt_keys config_balloon_mmio = {
     .what = "virtio-balloon-device", .rows = balloon_rows, .help = "The same on virtio-mmio."};
 
@@ -144,7 +146,8 @@ int config_resolve_balloon(const struct config *cfg, struct err *err)
 {
     if (cfg->balloon.target < cfg->ram_size)
         return 0;
-    return err_set(err, EINVAL, "virtio-balloon: target=%lluM is no less than the guest's memory (%lluM)",
+    return err_set(err, EINVAL, "virtio-balloon: target=%lluM is no less than the guest's memory "
+                                "(%lluM)",
                    (unsigned long long)(cfg->balloon.target >> 20),
                    (unsigned long long)(cfg->ram_size >> 20));
 }

@@ -35,6 +35,6 @@ int config_set_vsock(void *target, const char *value, struct err *err)
 int config_refuse_vhost_vsock(struct cmdline *cl, const char *words, struct err *err)
 {
     (void)cl, (void)words;
-    return err_set(err, EINVAL, "-device vhost-vsock-pci: the host kernel's vhost is not used; give "
-                                "-vsock PATH[,cid=N], and host programs connect to PATH");
+    return err_set(err, EINVAL, "-device vhost-vsock-pci: the host kernel's vhost is not used; "
+                                "give -vsock PATH[,cid=N], and host programs connect to PATH");
 }

@@ -70,7 +70,8 @@ void opt_print_help(const struct opt_table *table, FILE *out)
                 continue;
             char shape[128], left[192];
             opt_value_shape(row, shape, sizeof shape);
-            snprintf(left, sizeof left, "%s%s%s%s", opt_dashes(table), row->name, gap(row, shape), shape);
+            snprintf(left, sizeof left, "%s%s%s%s", opt_dashes(table), row->name, gap(row, shape),
+                     shape);
             print_entry(left, row->help, out);
         }
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// One table of registers, by the names and in the features that gdb knows for x86-64; numbers follow from the order. Control registers,
-// EFER and KERNEL_GS_BASE are a feature of our own, which gdb takes as it is. The processor is always described as what it is, also
-// while it is in 16- or 32-bit mode. Selectors can be seen but not set: a selector is not its descriptor.
+// One table of registers, by the names and in the features that gdb knows for x86-64; numbers
+// follow from the order. Control registers, EFER and KERNEL_GS_BASE are a feature of our own, which
+// gdb takes as it is. The processor is always described as what it is, also while it is in 16- or
+// 32-bit mode. Selectors can be seen but not set: a selector is not its descriptor.
 #include "src/gdb/regs.h"
 
 #include <stdint.h>
@@ -11,7 +12,21 @@
 
 #include "util.h"
 
-enum reg_kind { GPR, RIP, FLAGS, SELECTOR, X87, X87_STATE, XMM, MXCSR, YMM_HIGH, BASE, KERNEL_GS, CONTROL, EFER };
+enum reg_kind {
+    GPR,
+    RIP,
+    FLAGS,
+    SELECTOR,
+    X87,
+    X87_STATE,
+    XMM,
+    MXCSR,
+    YMM_HIGH,
+    BASE,
+    KERNEL_GS,
+    CONTROL,
+    EFER
+};
 
 struct reg_row {
     const char *name;
@@ -65,26 +80,31 @@ static const struct reg_row control[] = {
 };
 
 static const char flag_types[] =
-    "<flags id=\"i386_eflags\" size=\"4\">"
-    "<field name=\"CF\" start=\"0\" end=\"0\"/><field name=\"\" start=\"1\" end=\"1\"/><field name=\"PF\" start=\"2\" end=\"2\"/>"
-    "<field name=\"AF\" start=\"4\" end=\"4\"/><field name=\"ZF\" start=\"6\" end=\"6\"/><field name=\"SF\" start=\"7\" end=\"7\"/>"
-    "<field name=\"TF\" start=\"8\" end=\"8\"/><field name=\"IF\" start=\"9\" end=\"9\"/><field name=\"DF\" start=\"10\" end=\"10\"/>"
-    "<field name=\"OF\" start=\"11\" end=\"11\"/><field name=\"NT\" start=\"14\" end=\"14\"/><field name=\"RF\" start=\"16\" end=\"16\"/>"
-    "<field name=\"VM\" start=\"17\" end=\"17\"/><field name=\"AC\" start=\"18\" end=\"18\"/><field name=\"VIF\" start=\"19\" end=\"19\"/>"
-    "<field name=\"VIP\" start=\"20\" end=\"20\"/><field name=\"ID\" start=\"21\" end=\"21\"/></flags>";
+    "<flags id=\"i386_eflags\" size=\"4\"><field name=\"CF\" start=\"0\" end=\"0\"/><field "
+    "name=\"\" start=\"1\" end=\"1\"/><field name=\"PF\" start=\"2\" end=\"2\"/><field name=\"AF\" "
+    "start=\"4\" end=\"4\"/><field name=\"ZF\" start=\"6\" end=\"6\"/><field name=\"SF\" "
+    "start=\"7\" end=\"7\"/><field name=\"TF\" start=\"8\" end=\"8\"/><field name=\"IF\" "
+    "start=\"9\" end=\"9\"/><field name=\"DF\" start=\"10\" end=\"10\"/><field name=\"OF\" "
+    "start=\"11\" end=\"11\"/><field name=\"NT\" start=\"14\" end=\"14\"/><field name=\"RF\" "
+    "start=\"16\" end=\"16\"/><field name=\"VM\" start=\"17\" end=\"17\"/><field name=\"AC\" "
+    "start=\"18\" end=\"18\"/><field name=\"VIF\" start=\"19\" end=\"19\"/><field name=\"VIP\" "
+    "start=\"20\" end=\"20\"/><field name=\"ID\" start=\"21\" end=\"21\"/></flags>";
 static const char vector_types[] =
-    "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/><vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/>"
-    "<vector id=\"v16i8\" type=\"int8\" count=\"16\"/><vector id=\"v8i16\" type=\"int16\" count=\"8\"/>"
-    "<vector id=\"v4i32\" type=\"int32\" count=\"4\"/><vector id=\"v2i64\" type=\"int64\" count=\"2\"/>"
-    "<union id=\"vec128\"><field name=\"v4_float\" type=\"v4f\"/><field name=\"v2_double\" type=\"v2d\"/>"
-    "<field name=\"v16_int8\" type=\"v16i8\"/><field name=\"v8_int16\" type=\"v8i16\"/><field name=\"v4_int32\" type=\"v4i32\"/>"
-    "<field name=\"v2_int64\" type=\"v2i64\"/><field name=\"uint128\" type=\"uint128\"/></union>"
-    "<flags id=\"i386_mxcsr\" size=\"4\">"
-    "<field name=\"IE\" start=\"0\" end=\"0\"/><field name=\"DE\" start=\"1\" end=\"1\"/><field name=\"ZE\" start=\"2\" end=\"2\"/>"
-    "<field name=\"OE\" start=\"3\" end=\"3\"/><field name=\"UE\" start=\"4\" end=\"4\"/><field name=\"PE\" start=\"5\" end=\"5\"/>"
-    "<field name=\"DAZ\" start=\"6\" end=\"6\"/><field name=\"IM\" start=\"7\" end=\"7\"/><field name=\"DM\" start=\"8\" end=\"8\"/>"
-    "<field name=\"ZM\" start=\"9\" end=\"9\"/><field name=\"OM\" start=\"10\" end=\"10\"/><field name=\"UM\" start=\"11\" end=\"11\"/>"
-    "<field name=\"PM\" start=\"12\" end=\"12\"/><field name=\"FZ\" start=\"15\" end=\"15\"/></flags>";
+    "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/><vector id=\"v2d\" type=\"ieee_double\" "
+    "count=\"2\"/><vector id=\"v16i8\" type=\"int8\" count=\"16\"/><vector id=\"v8i16\" "
+    "type=\"int16\" count=\"8\"/><vector id=\"v4i32\" type=\"int32\" count=\"4\"/><vector "
+    "id=\"v2i64\" type=\"int64\" count=\"2\"/><union id=\"vec128\"><field name=\"v4_float\" "
+    "type=\"v4f\"/><field name=\"v2_double\" type=\"v2d\"/><field name=\"v16_int8\" "
+    "type=\"v16i8\"/><field name=\"v8_int16\" type=\"v8i16\"/><field name=\"v4_int32\" "
+    "type=\"v4i32\"/><field name=\"v2_int64\" type=\"v2i64\"/><field name=\"uint128\" "
+    "type=\"uint128\"/></union><flags id=\"i386_mxcsr\" size=\"4\"><field name=\"IE\" start=\"0\" "
+    "end=\"0\"/><field name=\"DE\" start=\"1\" end=\"1\"/><field name=\"ZE\" start=\"2\" "
+    "end=\"2\"/><field name=\"OE\" start=\"3\" end=\"3\"/><field name=\"UE\" start=\"4\" "
+    "end=\"4\"/><field name=\"PE\" start=\"5\" end=\"5\"/><field name=\"DAZ\" start=\"6\" "
+    "end=\"6\"/><field name=\"IM\" start=\"7\" end=\"7\"/><field name=\"DM\" start=\"8\" "
+    "end=\"8\"/><field name=\"ZM\" start=\"9\" end=\"9\"/><field name=\"OM\" start=\"10\" "
+    "end=\"10\"/><field name=\"UM\" start=\"11\" end=\"11\"/><field name=\"PM\" start=\"12\" "
+    "end=\"12\"/><field name=\"FZ\" start=\"15\" end=\"15\"/></flags>";
 
 static const struct feature features[] = {
     {"org.gnu.gdb.i386.core", flag_types, core, ARRAY_LEN(core)},
@@ -190,7 +210,8 @@ static uint32_t tags_of(const struct cpu_x87 *x)
 
 static uint32_t x87_state(const struct cpu_x87 *x, unsigned index)
 {
-    const uint32_t state[] = {x->control, x->status, tags_of(x), x->cs, (uint32_t)x->ip, x->ds, (uint32_t)x->dp, x->opcode};
+    const uint32_t state[] = {x->control,      x->status, tags_of(x),      x->cs,
+                              (uint32_t)x->ip, x->ds,     (uint32_t)x->dp, x->opcode};
     return state[index];
 }
 
@@ -305,8 +326,11 @@ static size_t describe_row(const struct reg_row *r, char *to, size_t room)
             snprintf(name, sizeof name, "%s%u", r->name, n);
         else
             snprintf(name, sizeof name, "%s", r->name);
-        len += (size_t)snprintf(to + len, room - len, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"%s/>\n", name,
-                                r->bytes * 8, r->type, r->kind == X87_STATE ? " group=\"float\"" : "");
+        len += (size_t)snprintf(to + len, room - len,
+                                "<reg name=\"%s\" bitsize=\"%u\" "
+                                "type=\"%s\"%s/>\n",
+                                name, r->bytes * 8, r->type,
+                                r->kind == X87_STATE ? " group=\"float\"" : "");
     }
     return len;
 }
@@ -316,11 +340,13 @@ const char *regs_description(size_t *len)
     static char text[12288];
     static size_t made;
     if (!made) {
-        size_t n = (size_t)snprintf(text, sizeof text,
-                                    "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
-                                    "<target>\n<architecture>i386:x86-64</architecture>\n");
+        size_t n = (size_t)snprintf(
+            text, sizeof text,
+            "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM "
+            "\"gdb-target.dtd\">\n<target>\n<architecture>i386:x86-64</architecture>\n");
         for (size_t f = 0; f < ARRAY_LEN(features); f++) {
-            n += (size_t)snprintf(text + n, sizeof text - n, "<feature name=\"%s\">\n%s\n", features[f].name,
+            n += (size_t)snprintf(text + n, sizeof text - n, "<feature "
+                                                             "name=\"%s\">\n%s\n", features[f].name,
                                   features[f].types);
             for (unsigned i = 0; i < features[f].nrows; i++)
                 n += describe_row(&features[f].rows[i], text + n, sizeof text - n);

@@ -37,8 +37,8 @@ static const struct opt_row rows[] = {
              "be repeated. Without it there are PATH, HOME, USER, LOGNAME, SHELL, TERM, COLORTERM, "
              "LANG, LANGUAGE, LC_*, TZ and PWD."},
     {.name = "net", .group = GROUP_COMMAND, .kind = OPT_FLAG, .offset = FIELD(net),
-     .help = "A network (IPv4) to where this host can go, as of minivmm -nic user: the command is at "
-             "10.0.2.15, this host's 127.0.0.1 at 10.0.2.2."},
+     .help = "A network (IPv4) to where this host can go, as of minivmm -nic user: the command is "
+             "at 10.0.2.15, this host's 127.0.0.1 at 10.0.2.2."},
 
     {.name = "timeout", .metavar = "SECONDS", .group = GROUP_MACHINE, .kind = OPT_CALL,
      .parse = set_timeout, .help = "End with status 124 after so long (default: never)."},
@@ -48,8 +48,8 @@ static const struct opt_row rows[] = {
      .offset = FIELD(cpus), .help = "CPUs, as for minivmm -smp (default 1)."},
     {.name = "kernel", .metavar = "FILE", .group = GROUP_MACHINE, .kind = OPT_FILE,
      .offset = FIELD(kernel),
-     .help = "The kernel. Without it: $MINIVMM_KERNEL, the host's own in /boot, the newest in /boot "
-             "that can be read, or the one that minivmm's tests fetched."},
+     .help = "The kernel. Without it: $MINIVMM_KERNEL, the host's own in /boot, the newest in "
+             "/boot that can be read, or the one that minivmm's tests fetched."},
     {.name = "modules", .metavar = "DIR", .group = GROUP_MACHINE, .kind = OPT_FILE,
      .offset = FIELD(modules), .help = "Where its modules are, as for minivmm -modules."},
     {.name = "append", .metavar = "TEXT", .group = GROUP_MACHINE, .kind = OPT_TEXT,
@@ -64,7 +64,8 @@ static const struct opt_row rows[] = {
      .help = "Tell at the end for what the guest came to minivmm, as for minivmm -exits: on "
              "standard error or into a file."},
     {.name = "symbols", .metavar = "FILE", .group = GROUP_TELL, .kind = OPT_FILE,
-     .offset = FIELD(symbols), .help = "With --exits: names for guest addresses, as for minivmm -symbols."},
+     .offset = FIELD(symbols), .help = "With --exits: names for guest addresses, as for minivmm "
+                                       "-symbols."},
     {.name = "verbose", .group = GROUP_TELL, .kind = OPT_FLAG, .offset = FIELD(verbose),
      .help = "Show the kernel's messages, and minivmm's own, on standard error."},
     {.name = "help", .group = GROUP_TELL, .kind = OPT_CALL, .parse = print_help,
@@ -172,7 +173,8 @@ int run_parse(struct run_options *opt, int argc, char **argv, struct err *err)
         return rc;
     if (end < argc && strcmp(argv[end], "--"))
         return err_set(err, EINVAL, "%s: '%s' is not an option; a command stands behind --, as in "
-                                    "minivmm %s -- %s", argv[0], OPT_QUOTE(argv[end]), argv[0],
+                                    "minivmm %s -- %s",
+                       argv[0], OPT_QUOTE(argv[end]), argv[0],
                        OPT_QUOTE(argv[end]));
     if (end + 1 < argc) {
         opt->command = argv + end + 1;
