@@ -151,6 +151,7 @@ struct config {
     const char *pidfile, *name;
     const char *result, *junit; /* files; NULL: none */
     bool exits;                 /* the exit report is wanted: into a file, or (NULL) as text */
+    bool exits_html;            /* else JSON */
     const char *exits_file, *symbols;
     unsigned junit_pass;        /* a status that counts as passed, beside 0 */
     const char *log_items, *log_file; /* -d, -D; NULL: not given */

@@ -18,7 +18,8 @@ static bool ends_in(const char *text, const char *end)
 int config_set_exits(void *target, const char *value, struct err *err)
 {
     struct config *cfg = &((struct cmdline *)target)->cfg;
-    if (value && !ends_in(value, ".json") && !ends_in(value, ".html"))
+    cfg->exits_html = value && ends_in(value, ".html");
+    if (value && !cfg->exits_html && !ends_in(value, ".json"))
         return err_set(err, EINVAL, "-exits: '%s' ends neither in .json nor in .html, which says "
                                     "what to write",
                        OPT_QUOTE(value));

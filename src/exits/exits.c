@@ -112,12 +112,6 @@ static void say(struct vm *vm)
     free(text);
 }
 
-static bool is_html(const char *path)
-{
-    size_t len = strlen(path);
-    return len > 5 && !strcmp(path + len - 5, ".html");
-}
-
 bool exits_write(struct vm *vm)
 {
     struct exits *e = vm->exits;
@@ -130,7 +124,7 @@ bool exits_write(struct vm *vm)
         return true;
     }
     int rc = make(vm, &r);
-    char *text = rc ? NULL : is_html(path) ? exit_report_html(&r) : exit_report_json(&r);
+    char *text = rc ? NULL : vm->cfg->exits_html ? exit_report_html(&r) : exit_report_json(&r);
     rc = text ? outfile_commit(&e->file, text, strlen(text)) : -ENOMEM;
     free(text);
     exit_report_free(&r);
