@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
 // See outfile.h. Rename is atomic; the file is on the disk before its name is, and then the
-// directory.
+// directory. Where the file system can, the file has no name at all until then, so that not even a
+// process that is killed leaves one behind.
 #include "base/outfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,18 +42,40 @@ static int open_in_place(struct outfile *f, const char *option, const char *path
     return 0;
 }
 
+/* -errno; EOPNOTSUPP: not on this file system. */
+static int open_nameless(struct outfile *f)
+{
+    uint32_t word = 0;
+    size_t len = strlen(f->temp) - strlen("XXXXXX");
+    f->fd = open(f->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    if (f->fd < 0)
+        return errno == EISDIR ? -EOPNOTSUPP : -errno; /* a kernel that does not know the flag */
+    getrandom(&word, sizeof word, 0);
+    snprintf(f->temp + len, sizeof f->temp - len, "%06x", word & 0xffffff);
+    f->nameless = true;
+    return 0;
+}
+
+static int open_named(struct outfile *f)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    f->fd = mkostemp(f->temp, O_CLOEXEC);
+    if (f->fd < 0)
+        return -errno;
+    fchmod(f->fd, 0666 & ~mask);
+    return 0;
+}
+
 static int open_temp(struct outfile *f, const char *option, struct err *err)
 {
     int n = snprintf(f->temp, sizeof f->temp, "%s.XXXXXX", f->path);
     if (n >= (int)sizeof f->temp)
         return too_long(option, err);
-    mode_t mask = umask(0);
-    umask(mask);
-    f->fd = mkostemp(f->temp, O_CLOEXEC);
-    if (f->fd < 0)
-        return err_set_errno(err, errno, "%s: create a file beside '%s'", option, f->path);
-    fchmod(f->fd, 0666 & ~mask);
-    return 0;
+    int rc = open_nameless(f);
+    if (rc == -EOPNOTSUPP)
+        rc = open_named(f);
+    return rc ? err_set_errno(err, -rc, "%s: create a file beside '%s'", option, f->path) : 0;
 }
 
 /* /dev/stdout may be a regular file, which others write to as well. */
@@ -92,9 +117,31 @@ static int write_all(int fd, const char *text, size_t len)
     return 0;
 }
 
+/* Its temporary name. By the descriptor's own name, as AT_EMPTY_PATH wants a privilege. */
+static int give_name(struct outfile *f)
+{
+    char self[] = "/proc/self/fd/##########";
+    char *p = self + strlen("/proc/self/fd/"), digits[10];
+    unsigned n = 0;
+    for (int fd = f->fd; fd || !n; fd /= 10)
+        digits[n++] = (char)('0' + fd % 10);
+    while (n)
+        *p++ = digits[--n];
+    *p = '\0';
+    if (linkat(AT_FDCWD, self, AT_FDCWD, f->temp, AT_SYMLINK_FOLLOW))
+        return -errno;
+    f->nameless = false;
+    return 0;
+}
+
 static int move_in_place(struct outfile *f)
 {
-    if (fsync(f->fd) || rename(f->temp, f->path))
+    if (fsync(f->fd))
+        return -errno;
+    int rc = f->nameless ? give_name(f) : 0;
+    if (rc)
+        return rc;
+    if (rename(f->temp, f->path))
         return -errno;
     f->temp[0] = '\0';
     int dir = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -120,6 +167,6 @@ void outfile_abandon(struct outfile *f)
         return;
     close(f->fd);
     f->fd = -1;
-    if (f->temp[0])
+    if (f->temp[0] && !f->nameless)
         unlink(f->temp);
 }

@@ -14,6 +14,7 @@
 struct outfile {
     int fd; /* -1: none */
     bool in_place;
+    bool nameless; /* not even `temp` */
     char path[PATH_MAX], temp[PATH_MAX], dir[PATH_MAX];
 };
 

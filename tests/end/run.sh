@@ -183,11 +183,22 @@ result_bug() {
     [[ -z $(ls "$T" | grep -E '^(result|junit)\.') ]] || wrong "left behind: $(ls "$T")"
 }
 
+# Nobody can tell of this one; there is no half file either.
+result_of_kill() {
+    echo old >"$T/result"
+    start -append spin -result "$T/result" -junit "$T/junit" -exits="$T/exits.json"
+    wait_ready
+    kill -KILL "$pid"
+    ends 137
+    [[ $(<"$T/result") == old ]] || wrong "the old one is gone: $(<"$T/result")"
+    [[ -z $(ls "$T" | grep -E '^(result\.|junit|exits)') ]] || wrong "left behind: $(ls "$T")"
+}
+
 # Before there is an event loop a signal does what it does to any program, but is told.
 result_of_signal_in_setup() {
     mkfifo "$T/log"
     start -D "$T/log" -result "$T/result"
-    wait_for "ls '$T'/result.* >/dev/null 2>&1"
+    wait_for "ls -l /proc/$pid/fd | grep -qF '$T/'"
     sleep 0.2
     kill -TERM "$pid"
     ends 143
@@ -603,6 +614,7 @@ else
     t result_setup_error result 1 error 'error type="error"' -kernel /no/such
     first=''
     t result_bug result_bug
+    t result_of_kill result_of_kill
     t result_of_signal_in_setup result_of_signal_in_setup
     t result_of_rubbish result_of_rubbish
     fails result_of_engine_failure result_of_engine_failure

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+//
+// Files that are complete or not there (base/outfile.h).
+#include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/outfile.h"
+#include "tests/lib/suite.h"
+
+static char dir[] = "/tmp/outfile.XXXXXX";
+static char path[64];
+static struct outfile f;
+static struct err err;
+
+static void make_dir(void)
+{
+    strcpy(dir, "/tmp/outfile.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/out", dir);
+}
+
+static void remove_dir(void)
+{
+    unlink(path);
+    ck_assert_int_eq(rmdir(dir), 0); /* nothing else was left there */
+}
+
+static unsigned entries(void)
+{
+    unsigned n = 0;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; (e = readdir(d));)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void expect_text(const char *text)
+{
+    char buf[64] = "";
+    int fd = open(path, O_RDONLY);
+    ck_assert_int_ge(read(fd, buf, sizeof buf - 1), 0);
+    close(fd);
+    ck_assert_str_eq(buf, text);
+}
+
+static void write_file(const char *text)
+{
+    ck_assert_int_eq(outfile_open(&f, "-x", path, &err), 0);
+    ck_assert_int_eq(outfile_commit(&f, text, strlen(text)), 0);
+}
+
+START_TEST(a_file_is_there_when_it_is_complete)
+{
+    ck_assert_int_eq(outfile_open(&f, "-x", path, &err), 0);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_eq(outfile_commit(&f, "all of it", 9), 0);
+    expect_text("all of it");
+    ck_assert_uint_eq(entries(), 1);
+}
+END_TEST
+
+START_TEST(one_that_is_open_has_no_name_that_a_dead_process_could_leave)
+{
+    ck_assert_int_eq(outfile_open(&f, "-x", path, &err), 0);
+    if (f.nameless)
+        ck_assert_uint_eq(entries(), 0);
+    outfile_abandon(&f);
+    ck_assert_uint_eq(entries(), 0);
+}
+END_TEST
+
+START_TEST(the_old_one_stays_until_the_new_one_is_complete)
+{
+    write_file("old");
+    ck_assert_int_eq(outfile_open(&f, "-x", path, &err), 0);
+    expect_text("old");
+    ck_assert_int_eq(outfile_commit(&f, "new", 3), 0);
+    expect_text("new");
+    ck_assert_uint_eq(entries(), 1);
+}
+END_TEST
+
+START_TEST(its_mode_follows_the_mask)
+{
+    struct stat st;
+    mode_t mask = umask(027);
+    write_file("x");
+    umask(mask);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0640);
+}
+END_TEST
+
+START_TEST(a_directory_that_has_gone_is_an_error_at_the_end)
+{
+    ck_assert_int_eq(outfile_open(&f, "-x", path, &err), 0);
+    if (!f.nameless)
+        return; /* the named file kept the directory */
+    ck_assert_int_eq(rmdir(dir), 0);
+    ck_assert_int_lt(outfile_commit(&f, "x", 1), 0);
+    ck_assert_int_eq(mkdir(dir, 0700), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("outfile");
+    TCase *t = tcase_create("outfile");
+    tcase_add_checked_fixture(t, make_dir, remove_dir);
+    tcase_add_test(t, a_file_is_there_when_it_is_complete);
+    tcase_add_test(t, one_that_is_open_has_no_name_that_a_dead_process_could_leave);
+    tcase_add_test(t, the_old_one_stays_until_the_new_one_is_complete);
+    tcase_add_test(t, its_mode_follows_the_mask);
+    tcase_add_test(t, a_directory_that_has_gone_is_an_error_at_the_end);
+    suite_add_tcase(s, t);
+    return suite_run(s);
+}
