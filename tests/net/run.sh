@@ -28,7 +28,7 @@ find_kernel || skip_all "$no_kernel" "${topics[@]}"
 apart=''
 if unshare -mn true 2>/dev/null && ((EUID == 0)); then apart=1; fi
 
-boot=(-accel interp -m 256 -kernel "$kernel_dir/vmlinuz" -initrd "$work/initrd.cpio" -timeout 50)
+boot=(-accel interp -m 256 -kernel "$kernel_dir/vmlinuz" -initrd "$work/initrd.cpio" -timeout $((50 * SLOW)))
 
 # vm NAME KERNEL-WORDS OPTION... : its console in $work/NAME
 vm() {
