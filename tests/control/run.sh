@@ -129,7 +129,11 @@ full=$(rss)
 check recorded-balloon-session ./client replay qmp "$here/qemu-7.2-balloon.session"
 leave_guest 96
 lean=$(rss)
-check balloon-gives-memory-to-the-host test $((full - lean)) -gt $((64 * 1024))
+if ((SLOW > 1)); then
+    skip balloon-gives-memory-to-the-host 'a sanitizer, as SLOW tells of, has much memory beside the guest'"'"'s'
+else
+    check balloon-gives-memory-to-the-host test $((full - lean)) -gt $((64 * 1024))
+fi
 property qom-set guest-stats-polling-interval value=1 >ctl.out
 check statistics-of-the-guest await 60 guest_free_between 4096 $((96 * 1024))
 leave_guest 256
