@@ -33,6 +33,7 @@ USERNET_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard devices/net/usernet/*.c)) \
                $(patsubst %,$(B)/%.o,base/clock base/err base/event base/evloop base/log devices/net/net devices/net/offload \
                                      devices/net/pcap devices/net/stream)
 OBJ += $(B)/usernet_image.o $(B)/disasm_image.o
+OBJ += $(if $(findstring thread,$(SANITIZE)),$(B)/tests/lib/tsan.o)
 LIB_OBJ := $(filter-out $(B)/src/main.o,$(OBJ))
 TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
 # Archives, so that a test may put a part of its own in the place of a real one.

@@ -262,7 +262,7 @@ struct device *i6300esb_create(const struct i6300esb_config *cfg, struct err *er
     w->func.cap_end = CONFIG_END;
     w->func.wmask[CONFIG] = CONFIG_INTERRUPT | CONFIG_FAST | CONFIG_OUTPUT_OFF;
     w->func.wmask[LOCK] = LOCK_BITS;
-    if (pci_add(cfg->host, &w->func, err)) {
+    if (pci_add(cfg->host, &w->func, cfg->slot, err)) {
         free(w);
         return NULL;
     }

@@ -10,6 +10,7 @@
 
 struct i6300esb_config {
     struct pci_host *host;
+    unsigned slot; /* as in pci_add */
     struct clock *clock;
     void (*expired)(void *opaque); /* the guest has not shown signs of life in time */
     void *opaque;

@@ -19,6 +19,20 @@
 #define LAPIC_BASE 0xFEE00000ull
 #define KVM_IDENTITY_BASE 0xFEFFC000ull /* KVM's TSS and identity map, 4 pages */
 
+/*
+ * PCI slots. Each kind of device has its own, so that what a guest calls an interface or a disk
+ * stays when other devices come. Of several the first is here, and the others follow. A third share
+ * and those after it take what is left, as guests know shares by their tags.
+ */
+#define PCI_SLOT_DISKS 1
+#define PCI_SLOT_NICS 17
+#define PCI_SLOT_RNG 25
+#define PCI_SLOT_WATCHDOG 26
+#define PCI_SLOT_CONSOLE 27
+#define PCI_SLOT_BALLOON 28
+#define PCI_SLOT_VSOCK 29
+#define PCI_SLOT_SHARES 30
+
 /* Low memory (first MiB), as boot protocols and tables use it. */
 #define BOOT_GDT 0x500ull
 #define BOOT_ZEROPAGE 0x7000ull

@@ -86,10 +86,10 @@ void pci_bar_init(struct pci_func *func, unsigned n, uint64_t size, const char *
 unsigned pci_cap_add(struct pci_func *func, uint8_t cap_id, unsigned len);
 
 /*
- * Plug into the next free slot, assign BARs and the interrupt line. The function must be
- * complete.
+ * Plug into `slot`, or if that is taken the next free one, slot 0 after the last; assign BARs and
+ * the interrupt line. The function must be complete.
  */
-int pci_add(struct pci_host *host, struct pci_func *func, struct err *err);
+int pci_add(struct pci_host *host, struct pci_func *func, unsigned slot, struct err *err);
 
 /*
  * Unplug: BARs off the bus, INTx dropped, slot free. For the owner's fini, before the host's;

@@ -231,11 +231,11 @@ void virtq_reset(struct virtq *vq);
 /* --- for the board --- */
 /*
  * Wrap a device in a transport, which owns it from here, also when this fails. It is reset and
- * freed through the struct device. NULL with `err` set on failure.
+ * freed through the struct device. NULL with `err` set on failure. The slot is as in pci_add.
  */
-struct device *virtio_pci_create(struct virtio *vd, struct pci_host *host, struct intc *intc,
-                                 const struct switchboard *sb, struct event_queue *events,
-                                 struct err *err);
+struct device *virtio_pci_create(struct virtio *vd, struct pci_host *host, unsigned slot,
+                                 struct intc *intc, const struct switchboard *sb,
+                                 struct event_queue *events, struct err *err);
 struct device *virtio_mmio_create(struct virtio *vd, struct bus *mmio, uint64_t base,
                                   struct irq_line irq, const struct switchboard *sb,
                                   struct event_queue *events, struct err *err);

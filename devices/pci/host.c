@@ -164,12 +164,13 @@ static int bars_assign(struct pci_host *host, struct pci_func *func, struct err 
     return 0;
 }
 
-int pci_add(struct pci_host *host, struct pci_func *func, struct err *err)
+int pci_add(struct pci_host *host, struct pci_func *func, unsigned slot, struct err *err)
 {
-    unsigned slot = 0;
-    while (slot < PCI_SLOTS && host->slots[slot])
+    unsigned taken = 0;
+    for (; taken < PCI_SLOTS && host->slots[slot % PCI_SLOTS]; taken++)
         slot++;
-    if (slot == PCI_SLOTS)
+    slot %= PCI_SLOTS;
+    if (taken == PCI_SLOTS)
         return err_set(err, ENOSPC, "pci: no free slot for %s (all %u taken); use fewer devices",
                        func->device.name, PCI_SLOTS);
     int ret = bars_assign(host, func, err);
@@ -258,7 +259,7 @@ struct pci_host *pci_host_create(const struct pci_host_config *cfg, struct err *
     host->bridge.device = (struct device){.name = "pci-host", .ops = &host_ops};
     pci_func_init(&host->bridge, &ident);
     if (bus_add(cfg->pio, &host->ports, err) || bus_add(cfg->mmio, &host->ecam, err) ||
-        pci_add(host, &host->bridge, err)) {
+        pci_add(host, &host->bridge, 0, err)) {
         host_fini(&host->bridge.device);
         return NULL;
     }

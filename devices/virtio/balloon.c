@@ -291,17 +291,15 @@ static void keep_target(struct virtio_balloon *dev, uint64_t bytes)
 
 /*
  * Give the driver its buffer back, which asks for new statistics; nothing when it has told none
- * yet, or is at it. Linux offers the first one before DRIVER_OK, so nobody has heard of it yet.
+ * yet, or is at it.
  */
 static void ask_stats(struct virtio_balloon *dev)
 {
-    unsigned q = stats_queue(&dev->vd);
-    if (!dev->stats && q < QUEUES)
-        take_stats(dev, &dev->vd.vq[q]);
     if (!dev->stats)
         return;
+    struct virtq *vq = dev->stats->vq;
     give_up(&dev->stats);
-    virtq_notify(&dev->vd.vq[q]);
+    virtq_notify(vq);
 }
 
 static void poll_stats(void *self)

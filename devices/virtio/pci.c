@@ -486,9 +486,9 @@ static uint32_t class_code(uint16_t virtio_id)
     }
 }
 
-struct device *virtio_pci_create(struct virtio *vd, struct pci_host *host, struct intc *intc,
-                                 const struct switchboard *sb, struct event_queue *events,
-                                 struct err *err)
+struct device *virtio_pci_create(struct virtio *vd, struct pci_host *host, unsigned slot,
+                                 struct intc *intc, const struct switchboard *sb,
+                                 struct event_queue *events, struct err *err)
 {
     struct virtio_pci *p = calloc(1, sizeof *p);
     if (!p) {
@@ -520,7 +520,7 @@ struct device *virtio_pci_create(struct virtio *vd, struct pci_host *host, struc
         err_set(err, ENOMEM, "%s: no memory for %u interrupt vectors", vd->ops->name, p->vectors);
         goto out_func;
     }
-    if (pci_add(host, &p->func, err))
+    if (pci_add(host, &p->func, slot, err))
         goto out_msix;
     return &p->func.device;
 

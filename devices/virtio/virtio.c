@@ -122,6 +122,16 @@ static bool features_acceptable(const struct virtio *vd)
 
 /* --- status --- */
 
+/* Nobody heard what drivers kicked before DRIVER_OK, as some do: look for what they offered. */
+static void start(struct virtio *vd)
+{
+    vd->transport->live(vd, true);
+    for (unsigned q = 0; q < vd->nqueues; q++) {
+        if (virtq_enable_kick(&vd->vq[q]))
+            virtio_kick(vd, q);
+    }
+}
+
 void virtio_set_status(struct virtio *vd, uint32_t status)
 {
     if (!status) {
@@ -144,7 +154,7 @@ void virtio_set_status(struct virtio *vd, uint32_t status)
     if ((set & VIRTIO_FEATURES_OK) && vd->ops->negotiated)
         vd->ops->negotiated(vd);
     if (set & VIRTIO_DRIVER_OK)
-        vd->transport->live(vd, true);
+        start(vd);
 }
 
 /*

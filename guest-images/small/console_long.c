@@ -25,7 +25,7 @@ static void offer(void)
 
 void guest_main(void)
 {
-    virtio_find_pci(&console, 1, VIRTIO_ID_CONSOLE, rings);
+    virtio_find_pci(&console, CONSOLE_SLOT, VIRTIO_ID_CONSOLE, rings);
     vblk_start(&console, 0, 2, NO_VECTOR);
     uint32_t bytes = 0;
     for (bool ended = false; !ended;) {

@@ -17,7 +17,7 @@ static void fill(uint32_t *buf)
 
 void guest_main(void)
 {
-    virtio_find_pci(&rng, 1, VIRTIO_ID_ENTROPY, rings);
+    virtio_find_pci(&rng, RNG_SLOT, VIRTIO_ID_ENTROPY, rings);
     vblk_start(&rng, 0, 1, NO_VECTOR);
     fill(words[0]);
     fill(words[1]);

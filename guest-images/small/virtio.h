@@ -79,6 +79,8 @@ struct vblk {
     struct blk_request request[VQ_MAX][VQ_SIZE / 4];
 };
 
+/* PCI slots; disks are in those from 1 up. */
+enum { RNG_SLOT = 25, CONSOLE_SLOT = 27 };
 enum { VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_ENTROPY = 4 };
 
 /* Another device than a disk: what follows works for it as well, but for the disk's requests. */

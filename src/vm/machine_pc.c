@@ -178,14 +178,15 @@ static int make_pci_host(struct vm *vm, struct err *err)
 
 /* Put a virtio device on the bus that the user chose. The transport owns it from here, also when
  * this fails. */
-static int plug_virtio(struct vm *vm, struct virtio *vd, enum virtio_bus bus, struct err *err)
+static int plug_virtio(struct vm *vm, struct virtio *vd, enum virtio_bus bus, unsigned slot,
+                       struct err *err)
 {
     const struct switchboard *sb = &vm->accel.switchboard;
     if (bus == VIRTIO_BUS_PCI)
-        return own(vm, virtio_pci_create(vd, vm->pci, vm->accel.intc, sb, &vm->events, err));
-    unsigned slot = vm->nvirtio_mmio++;
-    uint64_t base = VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_STRIDE;
-    return own(vm, virtio_mmio_create(vd, &vm->mmio, base, line(vm, VIRTIO_MMIO_GSI + slot), sb,
+        return own(vm, virtio_pci_create(vd, vm->pci, slot, vm->accel.intc, sb, &vm->events, err));
+    unsigned nr = vm->nvirtio_mmio++;
+    uint64_t base = VIRTIO_MMIO_BASE + nr * VIRTIO_MMIO_STRIDE;
+    return own(vm, virtio_mmio_create(vd, &vm->mmio, base, line(vm, VIRTIO_MMIO_GSI + nr), sb,
                                       &vm->events, err));
 }
 
@@ -198,7 +199,7 @@ static int make_disks(struct vm *vm, struct err *err)
         if (!vm->blocks[i])
             return -EINVAL;
         struct virtio *vd = virtio_blk_create(vm->blocks[i], disk->queues, &vm->gmem, err);
-        int rc = vd ? plug_virtio(vm, vd, disk->bus, err) : -ENOMEM;
+        int rc = vd ? plug_virtio(vm, vd, disk->bus, PCI_SLOT_DISKS, err) : -ENOMEM;
         if (rc)
             return rc;
     }
@@ -234,7 +235,7 @@ static int make_console(struct vm *vm, struct err *err)
             room = p->nr + 1;
     }
     struct virtio *vd = virtio_console_create(ports, cfg->nports, room, &vm->gmem, err);
-    return vd ? plug_virtio(vm, vd, cfg->ports_bus, err) : -EINVAL;
+    return vd ? plug_virtio(vm, vd, cfg->ports_bus, PCI_SLOT_CONSOLE, err) : -EINVAL;
 }
 
 static int make_shares(struct vm *vm, struct err *err)
@@ -246,7 +247,7 @@ static int make_shares(struct vm *vm, struct err *err)
             return -EINVAL;
         struct virtio *vd = virtio_fs_create(vm->shares[i], share->tag, share->queues, &vm->gmem,
                                              &vm->events, err);
-        int rc = vd ? plug_virtio(vm, vd, share->bus, err) : -ENOMEM;
+        int rc = vd ? plug_virtio(vm, vd, share->bus, PCI_SLOT_SHARES, err) : -ENOMEM;
         if (rc)
             return rc;
     }
@@ -264,7 +265,7 @@ static int make_nics(struct vm *vm, struct err *err)
         if (!vm->nets[i])
             return -EINVAL;
         struct virtio *vd = virtio_net_create(vm->nets[i], &settings, &vm->gmem, err);
-        int rc = vd ? plug_virtio(vm, vd, nic->bus, err) : -ENOMEM;
+        int rc = vd ? plug_virtio(vm, vd, nic->bus, PCI_SLOT_NICS, err) : -ENOMEM;
         if (rc)
             return rc;
     }
@@ -282,7 +283,7 @@ static int make_rng(struct vm *vm, struct err *err)
     if (vm->cfg->rng_seeded)
         entropy = entropy_seeded_init(&vm->seeded, vm->cfg->rng_seed);
     struct virtio *vd = virtio_rng_create(&entropy, &vm->clock, &vm->gmem, err);
-    return vd ? plug_virtio(vm, vd, vm->cfg->rng_bus, err) : -ENOMEM;
+    return vd ? plug_virtio(vm, vd, vm->cfg->rng_bus, PCI_SLOT_RNG, err) : -ENOMEM;
 }
 
 static bool want_watchdog(const struct vm *vm)
@@ -292,7 +293,7 @@ static bool want_watchdog(const struct vm *vm)
 
 static int make_watchdog(struct vm *vm, struct err *err)
 {
-    const struct i6300esb_config cfg = {vm->pci, &vm->clock, vm_watchdog_expired, vm};
+    const struct i6300esb_config cfg = {vm->pci, PCI_SLOT_WATCHDOG, &vm->clock, vm_watchdog_expired, vm};
     return own(vm, i6300esb_create(&cfg, err));
 }
 
@@ -320,7 +321,7 @@ static int make_balloon(struct vm *vm, struct err *err)
         .opaque = vm,
     };
     struct virtio *vd = virtio_balloon_create(&settings, &vm->gmem, err);
-    int rc = vd ? plug_virtio(vm, vd, cfg->balloon.bus, err) : -ENOMEM;
+    int rc = vd ? plug_virtio(vm, vd, cfg->balloon.bus, PCI_SLOT_BALLOON, err) : -ENOMEM;
     if (rc)
         return rc;
     vm->balloon = vd;
@@ -339,7 +340,7 @@ static int make_vsock(struct vm *vm, struct err *err)
     if (!vm->vsock)
         return -EINVAL;
     struct virtio *vd = virtio_vsock_create(vm->vsock, vm->cfg->vsock.cid, &vm->gmem, err);
-    return vd ? plug_virtio(vm, vd, vm->cfg->vsock.bus, err) : -ENOMEM;
+    return vd ? plug_virtio(vm, vd, vm->cfg->vsock.bus, PCI_SLOT_VSOCK, err) : -ENOMEM;
 }
 
 /* --- firmware --- */
@@ -392,10 +393,10 @@ static const struct part {
     {"virtio entropy", want_rng, make_rng},
     {"watchdog", want_watchdog, make_watchdog},
     {"virtio console", want_console, make_console},
-    {"shares", NULL, make_shares},
     {"network interfaces", NULL, make_nics},
     {"virtio balloon", want_balloon, make_balloon},
     {"virtio sockets", want_vsock, make_vsock},
+    {"shares", NULL, make_shares}, /* last, as they take what slots are left */
     {"fw_cfg", NULL, make_fw_cfg},
 };
 

@@ -54,7 +54,7 @@ on_engine() {
     if runs_here; then
         "$@"
     else
-        "$top/tests/testbed/testbed" --timeout 170 "${files[@]}" --disk "$work/fs.img" --disk "$work/raw.img" -- "$@"
+        "$top/tests/testbed/testbed" --timeout $((170 * SLOW)) "${files[@]}" --disk "$work/fs.img" --disk "$work/raw.img" -- "$@"
     fi
 }
 
@@ -67,7 +67,7 @@ boot() {
     [[ $topic != vmlinux ]] || kernel=$kernel_dir/vmlinux
     # shellcheck disable=SC2086
     on_engine "$kernel" "$work/initrd.cpio" -- "$minivmm" -accel "$engine" -kernel "$kernel" -initrd "$work/initrd.cpio" \
-        -append "console=ttyS0 test.mib=2 test.seed=$topic" ${vm_options[$topic]} -timeout 160 \
+        -append "console=ttyS0 test.mib=2 test.seed=$topic" ${vm_options[$topic]} -timeout $((160 * SLOW)) \
         -disk "$(disk_path fs)${disk_options[$topic]}" -disk "$(disk_path raw)${disk_options[$topic]}"
 }
 

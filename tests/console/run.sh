@@ -32,7 +32,7 @@ run() {
     type_when_ready &
     local typist=$!
     "$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd "$work/initrd.cpio" -append 'console=ttyS0 quiet' -m 256 \
-        -timeout 120 -serial file:"$work/out" -device "${bus[$topic]}" \
+        -timeout $((120 * SLOW)) -serial file:"$work/out" -device "${bus[$topic]}" \
         -chardev fd,id=in,in=3 -device virtserialport,chardev=in,name=org.test.in \
         -chardev fd,id=out,out=4 -device virtserialport,chardev=out,name=org.test.out \
         -chardev fd,id=hvc,in=5,out=6 -device virtconsole,chardev=hvc \

@@ -11,7 +11,7 @@ minivmm=$(realpath "$1")
 
 find_kernel || skip_all "$no_kernel" all
 "$top/guest-images/linux/mkinitramfs" "$work/initrd.cpio" --modules virtio_pci,virtio_rng,pvpanic-mmio --init "$here/guest.sh" || exit 1
-"$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd "$work/initrd.cpio" -append 'console=ttyS0' -m 256 -timeout 120 \
+"$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd "$work/initrd.cpio" -append 'console=ttyS0' -m 256 -timeout $((120 * SLOW)) \
     -serial "file:$work/com1" -serial "file:$work/com2" -device virtio-rng -result "$work/result" >"$work/err" 2>&1 </dev/null
 status=$?
 tr -d '\r' <"$work/com1" >"$work/said"

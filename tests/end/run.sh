@@ -16,7 +16,7 @@ bin=$(realpath "${1:?usage: tests/end/run.sh BINARY [PATTERN]}")
 comm=${bin##*/}
 pattern=${2:-*}
 image=$top/build/guest-images/end_long.img
-END_S=20
+END_S=$((20 * SLOW))
 trap 'exit 1' HUP INT TERM
 pid=
 
@@ -61,7 +61,7 @@ wrong() {
 
 # The command line of every run. Its guest does what -append says.
 machine() {
-    args=("$bin" -accel "$engine" -kernel "$image" -device isa-debug-exit,iobase=0xf4,iosize=4 -timeout 60 -pidfile "$T/pid" "$@")
+    args=("$bin" -accel "$engine" -kernel "$image" -device isa-debug-exit,iobase=0xf4,iosize=4 -timeout $((60 * SLOW)) -pidfile "$T/pid" "$@")
 }
 
 # Start in the background: input from $in, output to $out and $err.

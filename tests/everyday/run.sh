@@ -31,7 +31,7 @@ wrong() {
 boots() {
     local want=$1 got
     shift
-    "$minivmm" -accel "$engine" -d none -m 256 -timeout 60 "$@" </dev/null >"$work/out.raw" 2>"$work/err"
+    "$minivmm" -accel "$engine" -d none -m 256 -timeout $((60 * SLOW)) "$@" </dev/null >"$work/out.raw" 2>"$work/err"
     got=$?
     tr -d '\r' <"$work/out.raw" >"$work/out"
     ((got == want)) || wrong "status $got, not $want"
@@ -180,7 +180,7 @@ cd "$work" || exit 1
 runs() {
     local want=$1 got
     shift
-    "$minivmm" run --accel "$engine" --memory 256M --timeout 60 "$@" <"$work/in" >"$work/out" 2>"$work/err"
+    "$minivmm" run --accel "$engine" --memory 256M --timeout $((60 * SLOW)) "$@" <"$work/in" >"$work/out" 2>"$work/err"
     got=$?
     ((got == want)) || wrong "status $got, not $want"
 }
@@ -252,7 +252,7 @@ guest_dies() {
 reader_leaves() {
     local first
     {
-        "$minivmm" run --accel "$engine" --memory 256M --timeout 60 -- yes </dev/null 2>"$work/err"
+        "$minivmm" run --accel "$engine" --memory 256M --timeout $((60 * SLOW)) -- yes </dev/null 2>"$work/err"
         echo $? >"$work/status"
     } | { read -r first; echo "$first" >"$work/out"; }
     is "$(cat "$work/out") $(cat "$work/status")" 'y 141'
@@ -286,7 +286,7 @@ in_a_shell() {
     ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O1 -o "$work/pty_run" "$top/tests/end/pty_run.c" -lutil || wrong 'no helper'
     SHELL=/bin/sh "$work/pty_run" 'expect:# ' raw 'send:tty; echo $((6*7))\x0d' 'expect:/dev/pts/0' 'expect:42' 'expect:# ' \
         'send:sleep 100\x0dx\x7f' 'send:\x03' 'expect:# ' 'send:exit 5\x0d' -- \
-        "$minivmm" shell --accel "$engine" --memory 256M --timeout 60 >"$work/out" 2>"$work/err"
+        "$minivmm" shell --accel "$engine" --memory 256M --timeout $((60 * SLOW)) >"$work/out" 2>"$work/err"
     is $? 5
 }
 

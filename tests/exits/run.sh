@@ -27,7 +27,7 @@ build few -DREADS=400 && build many -DREADS=200000 && build reset -DREADS=100 -D
 run() {
     local wanted=$1 guest=$2 status
     shift 2
-    timeout 60 "$bin" -accel "$engine" -d none -m 16 -nic none -serial null -device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$guest" "$@" \
+    timeout $((60 * SLOW)) "$bin" -accel "$engine" -d none -m 16 -nic none -serial null -device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$guest" "$@" \
         >said 2>&1 </dev/null
     status=$?
     ((status == wanted)) || { echo "$guest $*: status $status, not $wanted:"; tail -n 5 said; }
@@ -147,7 +147,7 @@ monitor_says() { # COMMAND OPTION...
     local command=$1
     shift
     { sleep 1; printf '%s\nquit\n' "$command"; sleep 1; } |
-        timeout 60 "$bin" -accel interp -d none -m 16 -nic none -serial null -kernel loop -monitor stdio "$@" >said 2>&1 ||
+        timeout $((60 * SLOW)) "$bin" -accel interp -d none -m 16 -nic none -serial null -kernel loop -monitor stdio "$@" >said 2>&1 ||
         { echo "status $?"; tail -n 5 said; }
 }
 
@@ -195,7 +195,7 @@ full() {
 vanished() {
     mkdir gone
     { sleep 1; rm -r gone; printf 'quit\n'; sleep 1; } |
-        timeout 60 "$bin" -accel interp -d none -m 16 -nic none -serial null -kernel loop -monitor stdio -exits=gone/r.html >said 2>&1
+        timeout $((60 * SLOW)) "$bin" -accel interp -d none -m 16 -nic none -serial null -kernel loop -monitor stdio -exits=gone/r.html >said 2>&1
     (($? == 1)) || echo "status $?"
     says "-exits: write 'gone/r.html': No such file or directory"
 }
@@ -216,7 +216,7 @@ chromium_() {
     ! unshare -rn true 2>/dev/null || alone=(unshare -rn)
     rm -rf profile
     mkdir profile
-    HOME=$work/profile timeout 60 "${alone[@]}" chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update \
+    HOME=$work/profile timeout $((60 * SLOW)) "${alone[@]}" chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update \
         --disable-sync --disable-dev-shm-usage --hide-scrollbars --host-resolver-rules='MAP * ~NOTFOUND' --user-data-dir="$work/profile" --virtual-time-budget=3000 "$@" \
         "file://$work/$page" 2>noise
 }
@@ -272,9 +272,9 @@ kvm-smp() {
 
 kernel() {
     local linux=$kernel_dir append='console=ttyS0 panic=-1'
-    timeout 200 "$bin" run --accel interp --kernel "$linux/vmlinuz" --modules "$linux/modules" --append nokaslr -- cat /proc/kallsyms >kallsyms 2>noise ||
+    timeout $((200 * SLOW)) "$bin" run --accel interp --kernel "$linux/vmlinuz" --modules "$linux/modules" --append nokaslr -- cat /proc/kallsyms >kallsyms 2>noise ||
         { echo 'no symbols'; tail -n 3 noise; return; }
-    local machine=(-accel interp -d none -nic none -serial null -no-reboot -timeout 150 -kernel "$linux/vmlinuz" -symbols kallsyms)
+    local machine=(-accel interp -d none -nic none -serial null -no-reboot -timeout $((150 * SLOW)) -kernel "$linux/vmlinuz" -symbols kallsyms)
     local wanted=('"io_serial_out" in names' '"pci_conf1_read" in names' '"com1" in {r["devices"][a["device"]]["name"] for a in r["addresses"] if a["symbol"] == "io_serial_out"}'
         'device("com1")["writes"] > 1000')
     "$bin" "${machine[@]}" -kernel-unpack guest -append "$append nokaslr" -exits=still.json >said 2>&1 </dev/null || { echo "status $?"; cat said; }

@@ -29,7 +29,7 @@ boot() {
     local topic=$1
     shift
     "$minivmm" -accel interp -kernel "$kernel_dir/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 quiet test.topic=$topic" \
-        -timeout 120 "$@" </dev/null 2>&1 | tr -d '\r' >"$work/out"
+        -timeout $((120 * SLOW)) "$@" </dev/null 2>&1 | tr -d '\r' >"$work/out"
     local status=${PIPESTATUS[0]}
     ((status == 0)) || problem+="exit status $status; "
     grep -q '^TEST done$' "$work/out" || problem+="the guest did not come to its end; "

@@ -31,7 +31,7 @@ vmm=
 # A guest that waits for gdb; its serial port is in $work/console.
 launch() {
     rm -f "$work/socket" "$work/console"
-    timeout 90 "$bin" -accel "$engine" -d none -nic none -serial "file:$work/console" -gdb "unix:$work/socket" "$@" >"$work/vmm" 2>&1 </dev/null &
+    timeout $((90 * SLOW)) "$bin" -accel "$engine" -d none -nic none -serial "file:$work/console" -gdb "unix:$work/socket" "$@" >"$work/vmm" 2>&1 </dev/null &
     vmm=$!
     await 10 test -S "$work/socket" || cat "$work/vmm"
 }
@@ -50,10 +50,10 @@ wait_vmm() {
 # Commands from standard input, after those every session needs.
 debug() {
     {
-        printf 'set pagination off\nset confirm off\nset remotetimeout 30\nfile %s\ntarget remote %s\n' "${elf:-$image.elf}" "$work/socket"
+        printf 'set pagination off\nset confirm off\nset remotetimeout %d\nfile %s\ntarget remote %s\n' $((30 * SLOW)) "${elf:-$image.elf}" "$work/socket"
         cat
     } >"$work/commands"
-    timeout 60 gdb -nx -batch -x "$work/commands" >"$work/said" 2>&1 </dev/null
+    timeout $((60 * SLOW)) gdb -nx -batch -x "$work/commands" >"$work/said" 2>&1 </dev/null
 }
 
 # Lines that match these patterns, in this order.
@@ -204,10 +204,10 @@ END
 garbage() {
     small -S
     python3 - "$work/socket" <<'END' || echo 'the client of this test failed'
-import socket, sys
+import os, socket, sys
 def client():
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(10)
+    s.settimeout(10 * int(os.environ["SLOW"]))
     s.connect(sys.argv[1])
     return s
 s = client()
@@ -242,7 +242,7 @@ tcp() {
     local port
     for ((port = 20000 + $$ % 10000; ; port++)); do
         rm -f "$work/pid"
-        timeout 60 "$bin" -accel "$engine" -d none -nic none -serial "file:$work/console" -kernel "$image" -smp 4 -device isa-debug-exit,iobase=0xf4,iosize=0x04 \
+        timeout $((60 * SLOW)) "$bin" -accel "$engine" -d none -nic none -serial "file:$work/console" -kernel "$image" -smp 4 -device isa-debug-exit,iobase=0xf4,iosize=0x04 \
             -gdb "tcp::$port" -S -pidfile "$work/pid" >"$work/vmm" 2>&1 </dev/null &
         vmm=$!
         for ((i = 0; i < 100; i++)); do
@@ -251,7 +251,7 @@ tcp() {
         done
         [[ ! -e $work/pid ]] || break
     done
-    timeout 60 gdb -nx -batch -ex "target remote 127.0.0.1:$port" -ex 'maintenance packet Qqemu.PhyMemMode:1' -ex 'x/2bx 0x100000' -ex 'kill' >"$work/said" 2>&1 </dev/null
+    timeout $((60 * SLOW)) gdb -nx -batch -ex "target remote 127.0.0.1:$port" -ex 'maintenance packet Qqemu.PhyMemMode:1' -ex 'x/2bx 0x100000' -ex 'kill' >"$work/said" 2>&1 </dev/null
     expect 'received: "OK"' '0x100000:' 'killed'
     wait_vmm
     ((status == 0)) || echo "kill ended it with status $status"
@@ -302,7 +302,7 @@ clocks() {
 # What the topics with a stock kernel want: its symbols are those that it tells itself.
 prepare_kernel() {
     mkdir "$1"
-    timeout 100 "$bin" run --accel interp --kernel "$kernel_dir/vmlinuz" --modules "$kernel_dir/modules" --append nokaslr -- \
+    timeout $((100 * SLOW)) "$bin" run --accel interp --kernel "$kernel_dir/vmlinuz" --modules "$kernel_dir/modules" --append nokaslr -- \
         cat /proc/kallsyms >"$work/kallsyms" 2>"$work/noise" || { echo 'no symbols'; cat "$work/noise"; return; }
     "$here/kernel-symbols" "$kernel_dir/vmlinux" "$work/kallsyms" "$1/vmlinux"
     "$top/guest-images/linux/mkinitramfs" "$1/initrd.cpio" --init "$here/guest-init.sh"
@@ -409,7 +409,7 @@ in_testbed() {
     if [[ " $* " == *' attach '* ]]; then
         kernel_dir=$("$top/guest-images/linux/fetch-kernel") && prepare_kernel "$kernel" && files+=(--file "$kernel:$top/build/gdb-kernel")
     fi
-    "$top/tests/testbed/testbed" --timeout 600 "${files[@]}" -- /bin/bash "$here/run.sh" --engine "$engine" "$bin" "$@" 2>"$log"
+    "$top/tests/testbed/testbed" --timeout $((600 * SLOW)) "${files[@]}" -- /bin/bash "$here/run.sh" --engine "$engine" "$bin" "$@" 2>"$log"
     status=$?
     cat "$log" >&2
     ((status == 125)) || return "$status"

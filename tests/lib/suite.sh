@@ -4,6 +4,7 @@
 # Sourced by the suites that are bash scripts: words to say what came of a test, which tests/run.sh reads, and what most suites need. There are then
 #   $suite $here $top   the suite's name and folder; the top of the tree
 #   $work               a folder that goes when the suite ends, with what it left running
+#   $SLOW               a factor of the environment's, 1 without it: how much longer everything may take, for a minivmm that checks itself as it goes
 # A part of a suite that runs in a process of its own gets SUITE_WORK=$work, and leaves the folder alone.
 set -uo pipefail
 
@@ -11,6 +12,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 suite=${here##*/}
 passed=0 failed=0 skipped=0
+export SLOW=${SLOW:-1}
 if [[ ${SUITE_WORK-} ]]; then
     work=$SUITE_WORK
 else
@@ -78,10 +80,10 @@ find_kernel() {
     return 1
 }
 
-# SECONDS COMMAND...: until the command succeeds, or so many seconds have passed.
+# SECONDS COMMAND...: until the command succeeds, or so many seconds ($SLOW times) have passed.
 await() {
     local tenths
-    for ((tenths = $1 * 10; tenths > 0; tenths--)); do
+    for ((tenths = $1 * SLOW * 10; tenths > 0; tenths--)); do
         "${@:2}" >/dev/null 2>&1 && return
         sleep 0.1
     done

@@ -303,7 +303,7 @@ void port_init_pci(struct port *p, struct rig *rig, struct virtio *vd, unsigned 
 {
     struct err err = {{0}};
     *p = (struct port){.rig = rig, .vd = vd, .pci = true, .slot = slot, .accept = ~0ull};
-    p->dev = virtio_pci_create(vd, rig->host, &rig->intc, &rig->sb, &rig->events, &err);
+    p->dev = virtio_pci_create(vd, rig->host, 1, &rig->intc, &rig->sb, &rig->events, &err);
     ck_assert_msg(p->dev, "%s", err.msg);
     struct pci_func *func = pci_host_func(rig->host, slot);
     ck_assert_ptr_nonnull(func);

@@ -5,7 +5,7 @@
 # on the kernel's command line; what comes out is told in lines that a script can look for:
 #
 #   test.addr=dhcp|ADDR         TEST address ADDR ROUTER DNS     (ADDR: by hand, /24)
-#   test.ping=ADDR              TEST ping ADDR ok|lost
+#   test.ping=ADDR              TEST ping ADDR ok|lost; lost after one attempt, or test.tries=N
 #   test.name=NAME              TEST name NAME ADDR...
 #   test.get=URL                TEST get BYTES; with test.sum=1 TEST sum SHA256 (slow in an emulated guest)
 #   test.done=URL               asks for it
@@ -52,7 +52,11 @@ fi
 [ -z "$queues" ] || echo "TEST queues $(ls -d /sys/class/net/eth0/queues/rx-* | wc -l)"
 
 if [ -n "$ping" ]; then
-    if ping -c 2 -W 2 "$ping" >/dev/null; then echo "TEST ping $ping ok"; else echo "TEST ping $ping lost"; fi
+    i=0 answer=ok
+    until ping -c 2 -W 2 "$ping" >/dev/null; do
+        [ $((i += 1)) -lt "${tries:-1}" ] || { answer=lost && break; }
+    done
+    echo "TEST ping $ping $answer"
 fi
 if [ -n "$name" ]; then
     echo "TEST name $name" $(nslookup "$name" 2>&1 | sed -n '/^Name:/,$s/^Address[^:]*: *//p')
@@ -60,7 +64,7 @@ fi
 mkdir -p /www/cgi-bin
 if [ -n "$get" ]; then
     i=0
-    until wget -q -O /www/data "$get" || [ $((i += 1)) -gt 10 ]; do sleep 1; done
+    until wget -q -O /www/data "$get" || [ $((i += 1)) -gt "${tries:-10}" ]; do sleep 1; done
     echo "TEST get $(stat -c %s /www/data)"
     [ -z "$sum" ] || echo "TEST sum $(sha256sum </www/data | cut -d ' ' -f 1)"
     [ -z "$done" ] || wget -q -O /dev/null "$done"
@@ -72,7 +76,7 @@ if [ -n "$serve" ]; then
     httpd -p 80 -h /www
     echo "TEST serving"
     i=0
-    until [ -e /tmp/done ] || [ $((i += 1)) -gt 300 ]; do usleep 100000; done
+    until [ -e /tmp/done ] || [ $((i += 1)) -gt 1500 ]; do usleep 100000; done
     usleep 200000
     echo "TEST served"
 fi

@@ -33,7 +33,7 @@ static void setup(void)
     rig_init(&rig, true);
     clock_init_stepped(&guest_clock, 0);
     expirations = 0;
-    const struct i6300esb_config cfg = {rig.host, &guest_clock, on_expired, &rig};
+    const struct i6300esb_config cfg = {rig.host, 1, &guest_clock, on_expired, &rig};
     dev = i6300esb_create(&cfg, &err);
     ck_assert_msg(dev, "%s", err.msg);
     func = pci_host_func(rig.host, 1);

@@ -87,7 +87,7 @@ static void setup(void)
     func.device.name = "toy";
     pci_func_init(&func, &(struct pci_ident){.vendor = 0x1af4, .interrupt_pin = true});
     ck_assert_int_eq(msix_init(&func, MSIX_BAR, VECTORS, &probe.intc), 0);
-    ck_assert_msg(pci_add(host, &func, &err) == 0, "%s", err.msg);
+    ck_assert_msg(pci_add(host, &func, 1, &err) == 0, "%s", err.msg);
 }
 
 static void teardown(void)

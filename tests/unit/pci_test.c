@@ -133,7 +133,7 @@ static void setup(void)
     ck_assert_msg(host != NULL, "%s", err.msg);
     for (unsigned i = 0; i < ARRAY_LEN(toys); i++) {
         toy_init(&toys[i], names[i], (uint16_t)(0x1040 + i));
-        ck_assert_msg(pci_add(host, &toys[i].func, &err) == 0, "%s", err.msg);
+        ck_assert_msg(pci_add(host, &toys[i].func, 1, &err) == 0, "%s", err.msg);
     }
 }
 
@@ -502,8 +502,25 @@ START_TEST(removed_function_is_gone_and_its_slot_free)
     ck_assert_ptr_null(pci_host_func(host, 2));
     pci_remove(&toys[1].func); /* twice is harmless */
     toy_init(&toys[1], "again", 0x1050);
-    ck_assert_int_eq(pci_add(host, &toys[1].func, &err), 0);
+    ck_assert_int_eq(pci_add(host, &toys[1].func, 1, &err), 0);
     ck_assert_ptr_eq(pci_host_func(host, 2), &toys[1].func);
+}
+END_TEST
+
+START_TEST(function_gets_the_slot_asked_for_or_the_next_free_one)
+{
+    struct toy *more = calloc(3, sizeof *more);
+    const unsigned want[] = {PCI_SLOTS - 1, 20, 4}; /* slots 0 to 3 are taken */
+    for (unsigned i = 0; i < 3; i++) {
+        toy_init(&more[i], "more", 0x1080);
+        unsigned slot = i == 1 ? 20 : PCI_SLOTS - 1;
+        ck_assert_int_eq(pci_add(host, &more[i].func, slot, &err), 0);
+        ck_assert_ptr_eq(pci_host_func(host, want[i]), &more[i].func);
+        ck_assert_uint_eq(cfg_read(want[i], 0x3c, 1), pci_slot_gsi(want[i]));
+    }
+    for (unsigned i = 0; i < 3; i++)
+        pci_remove(&more[i].func);
+    free(more);
 }
 END_TEST
 
@@ -513,7 +530,7 @@ START_TEST(full_bus_is_an_error_that_says_so)
     unsigned n = 0;
     for (; n < PCI_SLOTS; n++) {
         toy_init(&many[n], "more", 0x1060);
-        if (pci_add(host, &many[n].func, &err))
+        if (pci_add(host, &many[n].func, 1, &err))
             break;
     }
     ck_assert_uint_eq(n, PCI_SLOTS - 4);
@@ -529,12 +546,12 @@ START_TEST(bar_that_does_not_fit_the_window_is_an_error)
     struct toy *big = calloc(2, sizeof *big);
     toy_init(&big[0], "big", 0x1070);
     pci_bar_init(&big[0].func, 1, PCI_WINDOW_SIZE, "big", &toy_ops, &big[0]);
-    ck_assert_int_lt(pci_add(host, &big[0].func, &err), 0);
+    ck_assert_int_lt(pci_add(host, &big[0].func, 1, &err), 0);
     ck_assert_ptr_nonnull(strstr(err.msg, "no room"));
     err = (struct err){{0}};
     toy_init(&big[1], "odd", 0x1071);
     pci_bar_init(&big[1].func, 1, 0x1800, "odd", &toy_ops, &big[1]);
-    ck_assert_int_lt(pci_add(host, &big[1].func, &err), 0);
+    ck_assert_int_lt(pci_add(host, &big[1].func, 1, &err), 0);
     ck_assert_ptr_nonnull(strstr(err.msg, "impossible size"));
     ck_assert_ptr_null(pci_host_func(host, 4));
     free(big);
@@ -616,6 +633,7 @@ int main(void)
     tcase_add_test(tc, reset_restores_what_firmware_left);
     tcase_add_test(tc, reset_in_any_order_settles_exchanged_bars);
     tcase_add_test(tc, removed_function_is_gone_and_its_slot_free);
+    tcase_add_test(tc, function_gets_the_slot_asked_for_or_the_next_free_one);
     tcase_add_test(tc, full_bus_is_an_error_that_says_so);
     tcase_add_test(tc, bar_that_does_not_fit_the_window_is_an_error);
     tcase_add_test(tc, random_config_accesses_do_no_harm);

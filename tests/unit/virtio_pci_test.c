@@ -424,7 +424,7 @@ START_TEST(pci_create_fails_when_the_slots_are_taken)
     for (;;) {
         struct virtio *other = virtio_blk_create(&disk.blk, 1, &rig.gm, &err);
         ck_assert_ptr_nonnull(other);
-        devs[n] = virtio_pci_create(other, rig.host, &rig.intc, &rig.sb, &rig.events, &err);
+        devs[n] = virtio_pci_create(other, rig.host, 1, &rig.intc, &rig.sb, &rig.events, &err);
         if (!devs[n])
             break;
         n++;

@@ -754,6 +754,26 @@ START_TEST(virtq_not_ready_queue_gives_nothing)
 }
 END_TEST
 
+START_TEST(virtq_buffers_from_before_driver_ok_are_served_when_it_comes)
+{
+    for (unsigned offered = 0; offered < 2; offered++) {
+        kicks = 0;
+        negotiate(BOTH);
+        ring_init(&ring, &rig.gm, 0x10000, SIZE);
+        set_areas(&ring);
+        virtq_set_ready(vq, true);
+        ring_desc(&ring, 0, BUF, 8, 0, 0);
+        if (offered)
+            ring_offer(&ring, 0);
+        virtio_kick(&vd, 0);
+        ck_assert_uint_eq(kicks, 0);
+        driver_ok();
+        ck_assert_uint_eq(kicks, offered);
+    }
+    pop_one();
+}
+END_TEST
+
 /* --- reset --- */
 
 START_TEST(virtq_push_during_reset_touches_no_guest_memory)
@@ -939,6 +959,7 @@ int main(void)
                         (int)ARRAY_LEN(bad_areas));
     tcase_add_test(t, virtq_ring_areas_may_end_where_ram_ends);
     tcase_add_test(t, virtq_not_ready_queue_gives_nothing);
+    tcase_add_test(t, virtq_buffers_from_before_driver_ok_are_served_when_it_comes);
     tcase_add_test(t, virtq_push_during_reset_touches_no_guest_memory);
     tcase_add_test(t, virtq_push_while_broken_touches_no_guest_memory);
     tcase_add_test(t, virtq_second_push_of_a_chain_is_ignored);

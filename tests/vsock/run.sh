@@ -30,7 +30,7 @@ run_part() {
     if [[ $2 != kvm ]] || has_hardware_kvm; then
         mkdir "$work/$topic" && (cd "$work/$topic" && sh "${command[@]}")
     else
-        "$top/tests/testbed/testbed" --timeout 170 --file "$here/host.sh" --file "$kernel_dir/vmlinuz" --file "$work/initrd" --file "$work/stream" \
+        "$top/tests/testbed/testbed" --timeout $((170 * SLOW)) --file "$here/host.sh" --file "$kernel_dir/vmlinuz" --file "$work/initrd" --file "$work/stream" \
             --file "$minivmm" -- sh "${command[@]}"
     fi
 }
