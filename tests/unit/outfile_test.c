@@ -3,7 +3,9 @@
 // Files that are complete or not there (base/outfile.h).
 #include <check.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +27,19 @@ static void make_dir(void)
     snprintf(path, sizeof path, "%s/out", dir);
 }
 
+static const char *in_dir(const char *name)
+{
+    static char text[2][64];
+    static unsigned i;
+    i = !i;
+    snprintf(text[i], sizeof text[i], "%s/%s", dir, name);
+    return text[i];
+}
+
 static void remove_dir(void)
 {
     unlink(path);
+    unlink(in_dir("link"));
     ck_assert_int_eq(rmdir(dir), 0); /* nothing else was left there */
 }
 
@@ -72,6 +84,7 @@ START_TEST(one_that_is_open_has_no_name_that_a_dead_process_could_leave)
     if (f.nameless)
         ck_assert_uint_eq(entries(), 0);
     outfile_abandon(&f);
+    outfile_abandon(&f);
     ck_assert_uint_eq(entries(), 0);
 }
 END_TEST
@@ -109,16 +122,48 @@ START_TEST(a_directory_that_has_gone_is_an_error_at_the_end)
 }
 END_TEST
 
+START_TEST(errors_come_early)
+{
+    char name[PATH_MAX + 10];
+    ck_assert_int_eq(outfile_open(&f, "-x", in_dir("no/such"), &err), -ENOENT);
+    ck_assert_msg(strstr(err.msg, "-x: create a file beside"), "%s", err.msg);
+    err.msg[0] = 0;
+    ck_assert_int_eq(outfile_open(&f, "-x", dir, &err), -EISDIR);
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = '\0';
+    ck_assert_int_lt(outfile_open(&f, "-x", name, &err), 0);
+}
+END_TEST
+
+START_TEST(symbolic_links_and_devices_stay_what_they_are)
+{
+    struct stat st;
+    ck_assert_int_eq(symlink("out", in_dir("link")), 0);
+    write_file("old");
+    ck_assert_int_eq(outfile_open(&f, "-x", in_dir("link"), &err), 0);
+    ck_assert_int_eq(outfile_commit(&f, "x", 1), 0);
+    ck_assert_int_eq(lstat(in_dir("link"), &st), 0);
+    ck_assert(S_ISLNK(st.st_mode));
+    expect_text("x");
+    ck_assert_int_eq(outfile_open(&f, "-x", "/dev/null", &err), 0);
+    ck_assert_int_eq(outfile_commit(&f, "x", 1), 0);
+    ck_assert_int_eq(stat("/dev/null", &st), 0);
+    ck_assert(S_ISCHR(st.st_mode));
+    ck_assert_int_eq(outfile_open(&f, "-x", "/dev/full", &err), 0);
+    ck_assert_int_eq(outfile_commit(&f, "x", 1), -ENOSPC);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("outfile");
-    TCase *t = tcase_create("outfile");
-    tcase_add_checked_fixture(t, make_dir, remove_dir);
-    tcase_add_test(t, a_file_is_there_when_it_is_complete);
-    tcase_add_test(t, one_that_is_open_has_no_name_that_a_dead_process_could_leave);
-    tcase_add_test(t, the_old_one_stays_until_the_new_one_is_complete);
-    tcase_add_test(t, its_mode_follows_the_mask);
-    tcase_add_test(t, a_directory_that_has_gone_is_an_error_at_the_end);
-    suite_add_tcase(s, t);
+    TCase *tc = suite_case(s, "outfile", make_dir, remove_dir);
+    tcase_add_test(tc, a_file_is_there_when_it_is_complete);
+    tcase_add_test(tc, one_that_is_open_has_no_name_that_a_dead_process_could_leave);
+    tcase_add_test(tc, the_old_one_stays_until_the_new_one_is_complete);
+    tcase_add_test(tc, its_mode_follows_the_mask);
+    tcase_add_test(tc, a_directory_that_has_gone_is_an_error_at_the_end);
+    tcase_add_test(tc, errors_come_early);
+    tcase_add_test(tc, symbolic_links_and_devices_stay_what_they_are);
     return suite_run(s);
 }

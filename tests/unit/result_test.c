@@ -1,47 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// What -result and -junit write: last lines, clean text, both forms, and files that are complete or
-// not there.
+// What -result and -junit write: last lines, clean text, both forms.
 #include "src/result/result.h"
 
 #include <check.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/outfile.h"
 #include "tests/lib/suite.h"
 #include "util.h"
 
-static char dir[64];
 static struct tail tail;
 
 static void setup(void)
 {
-    strcpy(dir, "/tmp/minivmm-result-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
     memset(&tail, 0, sizeof tail);
-}
-
-static void teardown(void)
-{
-    char cmd[256];
-    snprintf(cmd, sizeof cmd, "chmod -R u+rwx %s; rm -rf %s", dir, dir);
-    ck_assert_int_eq(system(cmd), 0);
-}
-
-static const char *in_dir(const char *name)
-{
-    static char path[2][256];
-    static unsigned i;
-    i = !i;
-    snprintf(path[i], sizeof path[i], "%s/%s", dir, name);
-    return path[i];
 }
 
 static void put(const char *text)
@@ -268,104 +243,11 @@ START_TEST(junit_escapes_what_the_guest_wrote)
 }
 END_TEST
 
-/* --- files --- */
-
-static void check_content(const char *path, const char *want)
-{
-    char buf[256];
-    FILE *f = fopen(path, "r");
-    ck_assert_ptr_nonnull(f);
-    buf[fread(buf, 1, sizeof buf - 1, f)] = '\0';
-    fclose(f);
-    ck_assert_str_eq(buf, want);
-}
-
-static unsigned count_files(void)
-{
-    char cmd[256];
-    unsigned n = 0;
-    snprintf(cmd, sizeof cmd, "ls -A %s | wc -l", dir);
-    FILE *p = popen(cmd, "r");
-    ck_assert_int_eq(fscanf(p, "%u", &n), 1);
-    pclose(p);
-    return n;
-}
-
-START_TEST(outfile_is_the_old_one_until_it_is_the_new_one)
-{
-    struct outfile f;
-    struct err err = {{0}};
-    FILE *old = fopen(in_dir("r"), "w");
-    fputs("old", old);
-    fclose(old);
-    ck_assert_int_eq(outfile_open(&f, "-result", in_dir("r"), &err), 0);
-    check_content(in_dir("r"), "old");
-    ck_assert_int_eq(outfile_commit(&f, "new", 3), 0);
-    check_content(in_dir("r"), "new");
-    ck_assert_uint_eq(count_files(), 1);
-    umask(027);
-    ck_assert_int_eq(outfile_open(&f, "-result", in_dir("r2"), &err), 0);
-    outfile_commit(&f, "x", 1);
-    struct stat st;
-    ck_assert_int_eq(stat(in_dir("r2"), &st), 0);
-    ck_assert_uint_eq(st.st_mode & 0777, 0640);
-}
-END_TEST
-
-START_TEST(outfile_abandoned_leaves_no_trace)
-{
-    struct outfile f;
-    struct err err = {{0}};
-    ck_assert_int_eq(outfile_open(&f, "-result", in_dir("r"), &err), 0);
-    ck_assert_uint_eq(count_files(), 1);
-    outfile_abandon(&f);
-    outfile_abandon(&f);
-    ck_assert_uint_eq(count_files(), 0);
-}
-END_TEST
-
-START_TEST(outfile_errors_come_early)
-{
-    struct outfile f;
-    struct err err = {{0}};
-    char name[PATH_MAX + 10];
-    ck_assert_int_eq(outfile_open(&f, "-result", in_dir("no/such"), &err), -ENOENT);
-    ck_assert_msg(strstr(err.msg, "-result: create a file beside"), "%s", err.msg);
-    err.msg[0] = 0;
-    ck_assert_int_eq(outfile_open(&f, "-result", dir, &err), -EISDIR);
-    memset(name, 'x', sizeof name);
-    name[sizeof name - 1] = '\0';
-    ck_assert_int_lt(outfile_open(&f, "-result", name, &err), 0);
-}
-END_TEST
-
-START_TEST(outfile_keeps_symbolic_links_and_devices)
-{
-    struct outfile f;
-    struct err err = {{0}};
-    struct stat st;
-    ck_assert_int_eq(symlink("target", in_dir("link")), 0);
-    FILE *old = fopen(in_dir("target"), "w");
-    fclose(old);
-    ck_assert_int_eq(outfile_open(&f, "-result", in_dir("link"), &err), 0);
-    ck_assert_int_eq(outfile_commit(&f, "x", 1), 0);
-    ck_assert_int_eq(lstat(in_dir("link"), &st), 0);
-    ck_assert(S_ISLNK(st.st_mode));
-    check_content(in_dir("target"), "x");
-    ck_assert_int_eq(outfile_open(&f, "-result", "/dev/null", &err), 0);
-    ck_assert_int_eq(outfile_commit(&f, "x", 1), 0);
-    ck_assert_int_eq(stat("/dev/null", &st), 0);
-    ck_assert(S_ISCHR(st.st_mode));
-    ck_assert_int_eq(outfile_open(&f, "-result", "/dev/full", &err), 0);
-    ck_assert_int_eq(outfile_commit(&f, "x", 1), -ENOSPC);
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("result");
     TCase *tc = tcase_create("result");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, setup, NULL);
     tcase_add_test(tc, tail_splits_lines_however_they_come);
     tcase_add_test(tc, tail_keeps_the_last_lines);
     tcase_add_test(tc, tail_cuts_a_line_without_end);
@@ -376,10 +258,6 @@ int main(void)
     tcase_add_test(tc, json_and_xml_survive_any_console);
     tcase_add_test(tc, junit_verdicts);
     tcase_add_test(tc, junit_escapes_what_the_guest_wrote);
-    tcase_add_test(tc, outfile_is_the_old_one_until_it_is_the_new_one);
-    tcase_add_test(tc, outfile_abandoned_leaves_no_trace);
-    tcase_add_test(tc, outfile_errors_come_early);
-    tcase_add_test(tc, outfile_keeps_symbolic_links_and_devices);
     suite_add_tcase(s, tc);
     return suite_run(s);
 }
