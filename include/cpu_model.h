@@ -15,8 +15,15 @@
 /* CPUID registers that hold features. */
 enum cpu_word {
     CPU_1_ECX, CPU_1_EDX, CPU_6_EAX, CPU_7_EBX, CPU_7_ECX, CPU_7_EDX, CPU_D1_EAX, CPU_E1_ECX,
-    CPU_E1_EDX, CPU_E7_EDX, CPU_E8_EBX, CPU_E21_EAX, CPU_E21_ECX, CPU_WORDS,
+    CPU_E1_EDX, CPU_E7_EDX, CPU_E8_EBX, CPU_E21_EAX, CPU_E21_ECX, CPU_H0_EAX, CPU_H1_EAX, CPU_WORDS,
 };
+
+/*
+ * Leaf 0x40000000 holds no features but the last of its kind: 0x40000001 where KVM's leaves are
+ * shown, 0x40000010 with the one of frequencies behind them. These bits of it tell.
+ */
+enum { CPU_H0_TIMING = 4, CPU_H0_KVM = 30 };
+enum { CPU_H1_OLD_KVMCLOCK = 0, CPU_H1_KVMCLOCK = 3 };
 
 enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 
@@ -97,8 +104,8 @@ unsigned cpu_id_bits(unsigned cores);
 uint64_t cpu_xcr0(const struct cpu_features *f);
 
 /*
- * eax, ebx, ecx, edx. All leaves but those of the hypervisor (0x4000_00xx), which are the engine's;
- * what does not exist is zero, as on AMD processors.
+ * eax, ebx, ecx, edx. What does not exist is zero, as on AMD processors. Of the hypervisor's leaves
+ * (0x4000_00xx) those that KVM has; others are the engine's.
  */
 void cpu_leaf(const struct cpu_features *f, const struct cpu_place *place, uint32_t leaf,
               uint32_t subleaf, uint32_t out[4]);

@@ -32,6 +32,7 @@ struct cpu_msrs {
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, misc_enable, tsc_adjust, xss, spec_ctrl, mcg_status, debugctl;
+    uint64_t kvm_wall_clock, kvm_system_time;
     uint64_t mtrr_def_type, mtrr_fix[11], mtrr_var[16]; /* var: base, mask, base, mask ... */
 };
 

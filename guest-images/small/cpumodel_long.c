@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Prints every CPUID leaf but the hypervisor's, so that a model can be seen to be the same on every engine; and reads the MSRs that every
+// Prints every CPUID leaf, so that a model can be seen to be the same on every engine; and reads the MSRs that every
 // model has.
 #include "guest.h"
 
@@ -53,6 +53,7 @@ static void read_msrs(void)
 void guest_main(void)
 {
     show_range(0);
+    show_range(0x40000000);
     show_range(0x80000000);
     read_msrs();
 }

@@ -12,6 +12,7 @@
 #define SIGNATURE 0x00a00f11u /* family 19h, model 1, stepping 1 */
 #define MAX_BASIC 0xdu
 #define MAX_EXTENDED 0x80000021u
+#define MAX_KVM 0x40000001u
 
 #define F1_ECX_OSXSAVE (1u << 27)
 #define F1_EDX_HTT (1u << 28)
@@ -25,6 +26,7 @@
 #define F1_ECX_AVX 28
 
 static const char vendor[12] = "AuthenticAMD";
+static const char kvm_name[12] = "KVMKVMKVM";
 static const char brand[48] = "minivmm virtual CPU";
 
 enum { EAX, EBX, ECX, EDX };
@@ -36,7 +38,7 @@ const struct cpu_leaf_name cpu_leaf_names[] = {
     {0x80000002, 0, false}, {0x80000003, 0, false}, {0x80000004, 0, false}, {0x80000005, 0, false},
     {0x80000006, 0, false}, {0x80000007, 0, false}, {0x80000008, 0, false}, {0x8000001d, 0, true},
     {0x8000001d, 1, true},  {0x8000001d, 2, true},  {0x8000001d, 3, true},  {0x8000001e, 0, false},
-    {0x80000021, 0, false}, {0, 0, false},
+    {0x80000021, 0, false}, {0x40000000, 0, false}, {0x40000001, 0, false}, {0, 0, false},
 };
 
 uint64_t cpu_xcr0(const struct cpu_features *f)
@@ -207,12 +209,28 @@ static void extended(const struct cpu_features *f, const struct cpu_place *p, ui
     }
 }
 
+static void hypervisor(const struct cpu_features *f, uint32_t leaf, uint32_t r[4])
+{
+    if (!cpu_has(f, CPU_H0_EAX, CPU_H0_KVM))
+        return;
+    if (leaf == 0x40000000) {
+        r[EAX] = MAX_KVM;
+        r[EBX] = word(kvm_name, 0);
+        r[ECX] = word(kvm_name, 1);
+        r[EDX] = word(kvm_name, 2);
+    } else if (leaf == MAX_KVM) {
+        r[EAX] = f->word[CPU_H1_EAX];
+    }
+}
+
 void cpu_leaf(const struct cpu_features *f, const struct cpu_place *place, uint32_t leaf,
               uint32_t subleaf, uint32_t out[4])
 {
     memset(out, 0, 4 * sizeof out[0]);
     if (leaf >> 30 == 2)
         extended(f, place, leaf, subleaf, out);
+    else if (leaf >> 28 == 4)
+        hypervisor(f, leaf, out);
     else
         basic(f, place, leaf, subleaf, out);
 }

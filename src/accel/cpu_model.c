@@ -24,6 +24,8 @@ const struct cpu_word_place cpu_word_places[CPU_WORDS] = {
     [CPU_E8_EBX] = {0x80000008, 0, CPUID_EBX},
     [CPU_E21_EAX] = {0x80000021, 0, CPUID_EAX},
     [CPU_E21_ECX] = {0x80000021, 0, CPUID_ECX},
+    [CPU_H0_EAX] = {0x40000000, 0, CPUID_EAX},
+    [CPU_H1_EAX] = {0x40000001, 0, CPUID_EAX},
 };
 
 /* The first model that has a feature; each has those of the one before. */
@@ -84,6 +86,11 @@ static const struct feature {
     {"srso-no", CPU_E21_EAX, 29, MAX, false},
     {"tsa-sq-no", CPU_E21_ECX, 1, MAX, false},
     {"tsa-l1-no", CPU_E21_ECX, 2, MAX, false},
+    {"kvm", CPU_H0_EAX, CPU_H0_KVM, V1, false},
+    {"kvmclock", CPU_H1_EAX, CPU_H1_KVMCLOCK, V1, false},
+    {"kvmclock-stable-bit", CPU_H1_EAX, 24, V1, false},
+    {"kvm-nopiodelay", CPU_H1_EAX, 1, V1, false},
+    {"vmware-cpuid-freq", CPU_H0_EAX, CPU_H0_TIMING, MAX, false},
 };
 
 /* A feature that is nothing without another one; in an order for going through once. */
@@ -92,6 +99,7 @@ static const struct {
 } dependencies[] = {
     {"avx", "xsave"},     {"xsaveopt", "xsave"}, {"xsavec", "xsave"}, {"xgetbv1", "xsave"},
     {"xsaves", "xsavec"}, {"avx2", "avx"},       {"fma", "avx"},      {"f16c", "avx"},
+    {"kvmclock", "kvm"},  {"kvmclock-stable-bit", "kvmclock"},        {"kvm-nopiodelay", "kvm"},
 };
 
 /* Registers that are there when a feature is (any of several rows). */
@@ -102,7 +110,7 @@ static const struct {
     {0x3b, "tsc-adjust"},    {0x48, "spec-ctrl"}, {0x48, "ibrs"},
     {0x49, "spec-ctrl"},     {0x49, "ibpb"},      {0x10a, "arch-capabilities"},
     {0x6e0, "tsc-deadline"}, {0xda0, "xsaves"},   {0xc0000103, "rdtscp"},
-    {0xc0000103, "rdpid"},
+    {0xc0000103, "rdpid"},   {0x4b564d00, "kvmclock"}, {0x4b564d01, "kvmclock"},
 };
 
 struct cpu_model {
@@ -292,6 +300,8 @@ static void drop_dependents(struct cpu_features *f)
         f->word[CPU_7_ECX] &= ~WIDE_7_ECX;
         f->word[CPU_7_EDX] &= ~WIDE_7_EDX;
     }
+    if (!cpu_has(f, CPU_H1_EAX, CPU_H1_KVMCLOCK))
+        f->word[CPU_H1_EAX] &= ~(1u << CPU_H1_OLD_KVMCLOCK); /* the same clock by other MSRs */
 }
 
 /* "avx2, fma" of what `f` has and `have` has not; false when that is nothing. */

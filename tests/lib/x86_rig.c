@@ -48,6 +48,18 @@ static uint64_t tsc(void *opaque)
     return r->tsc;
 }
 
+static uint64_t utc_of_start(void *opaque)
+{
+    struct x86_rig *r = opaque;
+    return r->utc_of_start;
+}
+
+static bool tscs_agree(void *opaque)
+{
+    struct x86_rig *r = opaque;
+    return !r->tscs_differ;
+}
+
 static int apic_msr_read(void *opaque, unsigned cpu, uint32_t msr, uint64_t *val)
 {
     (void)opaque;
@@ -156,6 +168,8 @@ struct x86_rig *x86_rig_new(void)
         .mmio_read = mmio_read,
         .mmio_write = mmio_write,
         .tsc = tsc,
+        .utc_of_start = utc_of_start,
+        .tscs_agree = tscs_agree,
         .apic_msr_read = apic_msr_read,
         .apic_msr_write = apic_msr_write,
         .cr8_read = cr8_read,

@@ -68,7 +68,8 @@ struct x86_rig {
     gpa_t mmio_addr;
     uint64_t mmio_val;
     unsigned mmio_size, mmio_reads, mmio_writes;
-    uint64_t cr8, tsc;
+    uint64_t cr8, tsc, utc_of_start;
+    bool tscs_differ;
 };
 
 /* What an attempt ended with: vector -1 is no fault. */

@@ -113,6 +113,42 @@ START_TEST(what_rests_on_a_missing_feature_goes_with_it)
 }
 END_TEST
 
+START_TEST(without_kvm_there_is_no_clock_of_its_kind)
+{
+    struct cpu_features have = everything(), out;
+    struct err err = {0};
+    have.word[CPU_H1_EAX] |= 0xf1u; /* KVM's own: the old clock, and what is in no table */
+    ck_assert_int_eq(resolve("max", &have, true, &out, &err), 0);
+    ck_assert(cpu_has(&out, CPU_H1_EAX, 3) && cpu_has(&out, CPU_H1_EAX, 24));
+    ck_assert_int_eq(resolve("max,-kvmclock", &have, true, &out, &err), 0);
+    ck_assert(cpu_has(&out, CPU_H0_EAX, CPU_H0_KVM));
+    ck_assert_uint_eq(out.word[CPU_H1_EAX], 0xf2);
+    ck_assert(!cpu_msr_offered(&out, 0x4b564d00) && !cpu_msr_offered(&out, 0x4b564d01));
+    ck_assert_int_eq(resolve("max,kvm=off", &have, true, &out, &err), 0);
+    ck_assert(!cpu_has(&out, CPU_H0_EAX, CPU_H0_KVM) && !cpu_has(&out, CPU_H1_EAX, 3));
+}
+END_TEST
+
+START_TEST(models_show_the_same_of_kvm_whatever_it_has)
+{
+    struct cpu_features have = everything(), out;
+    struct err err = {0};
+    const struct cpu_place place = {.cpus = 1, .phys_bits = 40, .xcr0 = 1};
+    uint32_t r[4];
+    have.word[CPU_H0_EAX] = 0x40000001;
+    have.word[CPU_H1_EAX] |= 0xffu;
+    ck_assert_int_eq(resolve("x86-64-v1", &have, true, &out, &err), 0);
+    cpu_leaf(&out, &place, 0x40000000, 0, r);
+    ck_assert_uint_eq(r[CPUID_EAX], 0x40000001);
+    ck_assert_int_eq(memcmp(&r[CPUID_EBX], "KVMK", 4), 0);
+    cpu_leaf(&out, &place, 0x40000001, 0, r);
+    ck_assert_uint_eq(r[CPUID_EAX], 1u << 1 | 1u << 3 | 1u << 24);
+    ck_assert_int_eq(resolve("x86-64-v1,kvm=off", &have, true, &out, &err), 0);
+    cpu_leaf(&out, &place, 0x40000000, 0, r);
+    ck_assert_uint_eq(r[0] | r[1] | r[2] | r[3], 0);
+}
+END_TEST
+
 START_TEST(the_last_word_about_a_feature_counts)
 {
     struct cpu_features have = everything(), out;
@@ -185,8 +221,9 @@ START_TEST(the_list_of_leaves_is_complete)
 {
     struct cpu_features f = everything();
     const struct cpu_place place = {.id = 1, .cpus = 4, .phys_bits = 40, .xcr0 = 1};
-    for (unsigned half = 0; half < 2; half++) {
-        for (uint32_t leaf = half << 31; leaf < (half << 31) + 0x60; leaf++) {
+    static const uint32_t ranges[] = {0, 0x40000000, 0x80000000};
+    for (unsigned i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        for (uint32_t leaf = ranges[i]; leaf < ranges[i] + 0x60; leaf++) {
             for (uint32_t sub = 0; sub < 8; sub++) {
                 const struct cpu_leaf_name *n = cpu_leaf_names;
                 uint32_t r[4];
@@ -226,6 +263,8 @@ int main(void)
     tcase_add_test(tc, statements_need_nothing_of_the_host);
     tcase_add_test(tc, narrowing_takes_what_the_other_lacks_but_no_statements);
     tcase_add_test(tc, what_rests_on_a_missing_feature_goes_with_it);
+    tcase_add_test(tc, without_kvm_there_is_no_clock_of_its_kind);
+    tcase_add_test(tc, models_show_the_same_of_kvm_whatever_it_has);
     tcase_add_test(tc, the_last_word_about_a_feature_counts);
     tcase_add_test(tc, host_needs_the_hosts_cpu);
     tcase_add_test(tc, bad_words_are_refused);

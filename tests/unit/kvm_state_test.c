@@ -99,6 +99,8 @@ static void draw_msrs(struct cpu_msrs *m)
     m->pat = draw_memory_types();
     m->tsc_adjust = draw();
     m->mcg_status = draw() & 7;
+    m->kvm_wall_clock = draw(); /* wherever it points, nothing breaks */
+    m->kvm_system_time = draw();
     m->mtrr_def_type = 0x800 | draw_memory_type();
     for (unsigned i = 0; i < 11; i++)
         m->mtrr_fix[i] = draw_memory_types();
@@ -227,6 +229,8 @@ static void check_same(const struct cpu_state *got, const struct cpu_state *want
     SAME(msr.misc_enable);
     SAME(msr.tsc_adjust);
     SAME(msr.mcg_status);
+    SAME(msr.kvm_wall_clock);
+    SAME(msr.kvm_system_time);
     SAME(msr.mtrr_def_type);
     SAME(msr.mtrr_fix);
     SAME(msr.mtrr_var);

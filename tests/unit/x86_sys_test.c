@@ -517,8 +517,6 @@ START_TEST(absent_instructions_are_undefined)
 {
     ck_assert_int_eq(TRY(r, 0x0f, 0x01, 0xc8).vector, X86_UD); /* monitor */
     ck_assert_int_eq(TRY(r, 0x0f, 0x01, 0xc9).vector, X86_UD); /* mwait */
-    ck_assert_int_eq(TRY(r, 0x0f, 0x01, 0xd9).vector, X86_UD); /* vmmcall */
-    ck_assert_int_eq(TRY(r, 0x0f, 0x01, 0xc1).vector, X86_UD); /* vmcall */
     ck_assert_int_eq(TRY(r, 0x0f, 0xaa).vector, X86_UD);       /* rsm */
     x86_rig_user(r);
     ck_assert_int_eq(TRY(r, 0x0f, 0x01, 0xcb).vector, X86_UD); /* stac at ring 3 */

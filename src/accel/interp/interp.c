@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "src/accel/interp/interp_priv.h"
+#include "src/accel/x86/pvclock.h"
 #include "src/accel/x86/vec.h"
 #include "util.h"
 
@@ -293,6 +294,8 @@ static int interp_set_state(struct vcpu *v, const struct cpu_state *in, struct e
     if (rc)
         return err_set(err, -rc, "-accel interp: vCPU %u: this is not a state a CPU can be in",
                        v->id);
+    if (!v->accel->watch) /* under lockstep RAM is as it should be already */
+        x86_pvclock_renew(&c->cpu);
     return 0;
 }
 

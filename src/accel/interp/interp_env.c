@@ -8,6 +8,7 @@
 
 #include "src/accel/interp/interp_priv.h"
 #include "src/accel/x86/cpuid.h"
+#include "src/accel/x86/pvclock.h"
 #include "src/accel/x86/vec.h"
 #include "util.h"
 
@@ -89,12 +90,33 @@ static uint64_t tsc(void *opaque)
     return clock_now_ns(in->a->clock);
 }
 
+static uint64_t utc_of_start(void *opaque)
+{
+    const struct interp *in = opaque;
+    pthread_mutex_lock(in->a->lock);
+    uint64_t ns = clock_wall_ns(in->a->clock) - clock_now_ns(in->a->clock);
+    pthread_mutex_unlock(in->a->lock);
+    return ns;
+}
+
+static bool tscs_agree(void *opaque)
+{
+    const struct interp *in = opaque;
+    for (unsigned i = 1; i < in->ncpus; i++) {
+        if (in->cpus[i]->cpu.msr.tsc_adjust != in->cpus[0]->cpu.msr.tsc_adjust)
+            return false;
+    }
+    return true;
+}
+
 static void tsc_changed(void *opaque, unsigned cpu)
 {
     struct interp *in = opaque;
     pthread_mutex_lock(in->a->lock);
     lapic_tsc_changed(in->cpus[cpu]->lapic);
     pthread_mutex_unlock(in->a->lock);
+    for (unsigned i = 0; i < in->ncpus; i++) /* whether they agree is told to each */
+        x86_pvclock_renew(&in->cpus[i]->cpu);
 }
 
 static int apic_msr_read(void *opaque, unsigned cpu, uint32_t msr, uint64_t *val)
@@ -276,6 +298,8 @@ int interp_env_init(struct interp *in, struct err *err)
         .mmio_read = mmio_read,
         .mmio_write = mmio_write,
         .tsc = tsc,
+        .utc_of_start = utc_of_start,
+        .tscs_agree = tscs_agree,
         .tsc_changed = tsc_changed,
         .apic_msr_read = apic_msr_read,
         .apic_msr_write = apic_msr_write,

@@ -151,6 +151,10 @@ static void read_features(struct kvm_cpuid2 *c, struct cpu_features *out)
 /* The engine's own CPU, with what -cpu adds or leaves out. */
 static void write_features(struct kvm_cpuid2 *c, const struct cpu_features *f)
 {
+    if (!cpu_has(f, CPU_H0_EAX, CPU_H0_KVM)) {
+        drop_leaf(c, 0x40000000);
+        drop_leaf(c, 0x40000001);
+    }
     for (unsigned w = 0; w < CPU_WORDS; w++) {
         struct kvm_cpuid_entry2 *e =
             find_leaf(c, cpu_word_places[w].leaf, cpu_word_places[w].subleaf);
@@ -164,7 +168,7 @@ static void write_features(struct kvm_cpuid2 *c, const struct cpu_features *f)
     }
 }
 
-/* A model that is the same everywhere: its leaves in the place of all but the hypervisor's. */
+/* A model that is the same everywhere: its leaves in the place of all. */
 static void make_model(struct kvm_cpuid2 *c, const struct cpu_features *f, unsigned cpus)
 {
     const struct kvm_cpuid_entry2 *sizes = find_leaf(c, 0x80000008, 0);
@@ -174,12 +178,7 @@ static void make_model(struct kvm_cpuid2 *c, const struct cpu_features *f, unsig
         .phys_bits = host_bits < CPU_PHYS_BITS ? host_bits : CPU_PHYS_BITS,
         .xcr0 = 1,
     };
-    unsigned kept = 0;
-    for (unsigned i = 0; i < c->nent; i++) {
-        if (c->entries[i].function >> 28 == 4)
-            c->entries[kept++] = c->entries[i];
-    }
-    c->nent = kept;
+    c->nent = 0;
     const struct cpu_leaf_name *name = cpu_leaf_names;
     do {
         uint32_t r[4];

@@ -4,7 +4,8 @@
 // them this kernel and CPU have is found out once by reading: the kernel's own list
 // (KVM_GET_MSR_INDEX_LIST) leaves out the MTRRs. One that is not there reads as 0. Setting stops at
 // the first register that is refused; that matters only where it does not hold the wanted value
-// already.
+// already. Those that tell KVM to write to guest memory are set only when they are to be others than
+// they are, and never in lockstep: there the leader's stores are copied.
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -18,9 +19,11 @@
 struct row {
     uint32_t index;
     size_t field; /* in struct cpu_msrs */
+    bool stores;  /* setting it stores to guest memory */
 };
 
-#define ROW(n, member) {(n), offsetof(struct cpu_msrs, member)}
+#define ROW(n, member) {(n), offsetof(struct cpu_msrs, member), false}
+#define STORING_ROW(n, member) {(n), offsetof(struct cpu_msrs, member), true}
 #define ROWS4(n, member, i)                                                                        \
     ROW((n), member[(i)]), ROW((n) + 1, member[(i) + 1]), ROW((n) + 2, member[(i) + 2]),           \
         ROW((n) + 3, member[(i) + 3])
@@ -46,6 +49,8 @@ static const struct row rows[] = {
     ROW(0x277, pat),
     ROW(0x2ff, mtrr_def_type),
     ROW(0xda0, xss),
+    STORING_ROW(0x4b564d00, kvm_wall_clock),
+    STORING_ROW(0x4b564d01, kvm_system_time),
     ROW(0xc0000081, star),
     ROW(0xc0000082, lstar),
     ROW(0xc0000083, cstar),
@@ -132,6 +137,14 @@ int kvm_msr_get_kernel_gs_base(struct vcpu *v, struct cpu_state *out, struct err
                    v->id);
 }
 
+static bool is_to_be_set(const struct vcpu *v, const struct row *row, uint64_t val)
+{
+    uint64_t is;
+    if (!row->stores)
+        return true;
+    return !v->accel->watch && !(kvm_msr_read(v, row->index, &is) && is == val);
+}
+
 /* Sets rows from `first` on; the row that was refused, or ARRAY_LEN(rows). */
 static unsigned set_from(const struct vcpu *v, const struct cpu_msrs *in, unsigned first)
 {
@@ -140,9 +153,10 @@ static unsigned set_from(const struct vcpu *v, const struct cpu_msrs *in, unsign
     union list list = {0};
     unsigned row_of[ARRAY_LEN(rows) + 1], n = 0;
     for (unsigned i = first; i < ARRAY_LEN(rows); i++) {
-        if (kvm->msrs_here >> i & 1) {
+        uint64_t val = value_of(in, &rows[i]);
+        if (kvm->msrs_here >> i & 1 && is_to_be_set(v, &rows[i], val)) {
             list.msrs.entries[n].index = rows[i].index;
-            list.msrs.entries[n].data = value_of(in, &rows[i]);
+            list.msrs.entries[n].data = val;
             row_of[n++] = i;
         }
     }

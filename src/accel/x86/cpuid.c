@@ -84,16 +84,20 @@ static uint32_t word(const char *text, unsigned n)
     return v;
 }
 
-static void hypervisor_leaf(const struct x86_cpu *cpu, uint32_t leaf, uint32_t r[4])
+/* The leaf of frequencies, where it is offered: behind KVM's, or behind a name of our own. */
+static void timing_leaf(const struct x86_cpu *cpu, uint32_t leaf, uint32_t r[4])
 {
-    if (leaf == 0x40000000) {
+    if (!cpu_has(&cpu->features, CPU_H0_EAX, CPU_H0_TIMING))
+        return;
+    if (leaf == 0x40000000)
         r[CPUID_EAX] = MAX_HYPERVISOR;
+    if (leaf == 0x40000000 && !cpu_has(&cpu->features, CPU_H0_EAX, CPU_H0_KVM)) {
         r[CPUID_EBX] = word(hypervisor, 0);
         r[CPUID_ECX] = word(hypervisor, 1);
         r[CPUID_EDX] = word(hypervisor, 2);
     } else if (leaf == 0x40000010) {
-        r[CPUID_EAX] = (uint32_t)(cpu->env->tsc_hz /
-                            1000); /* as other hypervisors do: time-stamp counter in kHz */
+        /* as other hypervisors do: time-stamp counter in kHz */
+        r[CPUID_EAX] = (uint32_t)(cpu->env->tsc_hz / 1000);
     }
 }
 
@@ -107,9 +111,6 @@ void x86_cpuid(const struct x86_cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
         .xcr0 = cpu->xcr0,
         .xss = cpu->msr.xss,
     };
-    memset(out, 0, 4 * sizeof out[0]);
-    if (leaf >> 28 == 4)
-        hypervisor_leaf(cpu, leaf, out);
-    else
-        cpu_leaf(&cpu->features, &place, leaf, subleaf, out);
+    cpu_leaf(&cpu->features, &place, leaf, subleaf, out);
+    timing_leaf(cpu, leaf, out);
 }

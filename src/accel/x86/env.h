@@ -19,7 +19,10 @@ struct x86_env {
     void (*io_write)(void *opaque, uint16_t port, unsigned size, uint64_t val);
     uint64_t (*mmio_read)(void *opaque, gpa_t gpa, unsigned size);
     void (*mmio_write)(void *opaque, gpa_t gpa, unsigned size, uint64_t val);
-    uint64_t (*tsc)(void *opaque);
+    uint64_t (*tsc)(void *opaque); /* nanoseconds of guest time */
+    uint64_t (*utc_of_start)(void *opaque); /* UTC in ns at guest time 0 */
+    /* msr.tsc_adjust is the same on all CPUs. NULL: always. */
+    bool (*tscs_agree)(void *opaque);
     /* The guest moved this CPU's counter against `tsc`: msr.tsc_adjust is another. May be NULL. */
     void (*tsc_changed)(void *opaque, unsigned cpu);
     /* Local APIC as CR8 and MSRs see it. -1: #GP. */

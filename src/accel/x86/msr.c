@@ -8,6 +8,7 @@
 #include "cpuid.h"
 #include "env.h"
 #include "mmu.h"
+#include "pvclock.h"
 #include "sys.h"
 #include "util.h"
 
@@ -53,6 +54,8 @@ enum {
     MSR_TSC_DEADLINE = 0x6e0,
     MSR_X2APIC_FIRST = 0x800,
     MSR_X2APIC_LAST = 0x8ff,
+    MSR_KVM_WALL_CLOCK = 0x4b564d00,
+    MSR_KVM_SYSTEM_TIME = 0x4b564d01,
 };
 #define MSR_EFER 0xc0000080u
 #define MSR_FS_BASE 0xc0000100u
@@ -85,6 +88,7 @@ static const struct msr_row rows[] = {
     FIXED(MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, SPECIAL, 0),
     FIXED(MSR_X2APIC_FIRST, MSR_X2APIC_LAST, SPECIAL, 0),
     ROW(0xda0, PLAIN, msr.xss, 0),
+    FIXED(MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, SPECIAL, 0),
     FIXED(MSR_EFER, MSR_EFER, SPECIAL, 0),
     ROW(0xc0000081, PLAIN, msr.star, ALL),
     ROW(0xc0000082, CANONICAL, msr.lstar, ALL),
@@ -145,6 +149,12 @@ static bool read_special(struct x86_cpu *cpu, uint32_t n, uint64_t *val)
         return false;
     case MSR_ARCH_CAPABILITIES:
         *val = x86_arch_capabilities();
+        return true;
+    case MSR_KVM_WALL_CLOCK:
+        *val = cpu->msr.kvm_wall_clock;
+        return true;
+    case MSR_KVM_SYSTEM_TIME:
+        *val = cpu->msr.kvm_system_time;
         return true;
     case MSR_EFER:
         *val = cpu->efer;
@@ -209,6 +219,7 @@ static bool write_apic_base(struct x86_cpu *cpu, uint64_t val)
 static void move_tsc(struct x86_cpu *cpu, uint64_t adjust)
 {
     cpu->msr.tsc_adjust = adjust;
+    x86_pvclock_renew(cpu);
     if (cpu->env->tsc_changed)
         cpu->env->tsc_changed(cpu->env->opaque, cpu->id);
 }
@@ -228,6 +239,12 @@ static bool write_special(struct x86_cpu *cpu, uint32_t n, uint64_t val)
         return val <= 1; /* nothing is predicted */
     case MSR_ARCH_CAPABILITIES:
         return false;
+    case MSR_KVM_WALL_CLOCK:
+        x86_pvclock_set_wall(cpu, val);
+        return true;
+    case MSR_KVM_SYSTEM_TIME:
+        x86_pvclock_set_system(cpu, val);
+        return true;
     case MSR_EFER:
         return write_efer(cpu, val);
     case MSR_FS_BASE:

@@ -192,6 +192,10 @@ void op_smsw(struct x86_cpu *cpu, const struct insn *i)
 
 /* --- debug registers --- */
 
+/* What KVM answers to a hypercall from ring 3, and to one that it does not have. */
+#define KVM_EPERM 1
+#define KVM_ENOSYS 1000
+
 #define DR6_WRITABLE 0xe00full
 #define DR7_WRITABLE 0xffff23ffull
 
@@ -434,8 +438,12 @@ void op_rsm(struct x86_cpu *cpu, const struct insn *i)
     x86_raise(cpu, X86_UD);
 }
 
+/* A guest that sees KVM's name may call it: there is no call that it is offered. */
 void op_vmcall(struct x86_cpu *cpu, const struct insn *i)
 {
     (void)i;
-    x86_raise(cpu, X86_UD);
+    int64_t answer = cpu->cpl ? -KVM_EPERM : -KVM_ENOSYS;
+    if (!cpu_has(&cpu->features, CPU_H0_EAX, CPU_H0_KVM))
+        x86_raise(cpu, X86_UD);
+    gpr_write(cpu, RAX, (uint64_t)answer, cpu->mode == X86_MODE64 ? 8 : 4);
 }

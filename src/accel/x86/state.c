@@ -59,6 +59,7 @@ void x86_init_ipi(struct x86_cpu *cpu)
     s.cr0 = (s.cr0 & ~(uint64_t)(CR0_CD | CR0_NW)) | (old.cr0 & (CR0_CD | CR0_NW));
     s.apic_base = old.apic_base;
     s.msr = old.msr;
+    s.msr.kvm_system_time = 0; /* as KVM has it */
     s.xcr0 = old.xcr0;
     s.x87 = old.x87;
     memcpy(s.ymm, old.ymm, sizeof s.ymm);
