@@ -39,8 +39,28 @@ static int open_in_place(struct outfile *f, const char *option, const char *path
     return 0;
 }
 
+/* A file without a name gets one when it is complete. False: there are none here, or /proc is missing. */
+static bool open_unnamed(struct outfile *f)
+{
+    struct stat st;
+    int n = snprintf(f->temp, sizeof f->temp, "%s.%d", f->path, getpid());
+    if (n >= (int)sizeof f->temp || !lstat(f->temp, &st) || errno != ENOENT)
+        return false;
+    f->fd = open(f->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    if (f->fd < 0)
+        return false;
+    snprintf(f->unnamed, sizeof f->unnamed, "/proc/self/fd/%d", f->fd);
+    if (!access(f->unnamed, F_OK))
+        return true;
+    close(f->fd);
+    f->fd = -1;
+    return false;
+}
+
 static int open_temp(struct outfile *f, const char *option, struct err *err)
 {
+    if (open_unnamed(f))
+        return 0;
     int n = snprintf(f->temp, sizeof f->temp, "%s.XXXXXX", f->path);
     if (n >= (int)sizeof f->temp)
         return too_long(option, err);
@@ -49,6 +69,7 @@ static int open_temp(struct outfile *f, const char *option, struct err *err)
     f->fd = mkostemp(f->temp, O_CLOEXEC);
     if (f->fd < 0)
         return err_set_errno(err, errno, "%s: create a file beside '%s'", option, f->path);
+    f->named = true;
     fchmod(f->fd, 0666 & ~mask);
     return 0;
 }
@@ -94,9 +115,14 @@ static int write_all(int fd, const char *text, size_t len)
 
 static int move_in_place(struct outfile *f)
 {
-    if (fsync(f->fd) || rename(f->temp, f->path))
+    if (fsync(f->fd))
         return -errno;
-    f->temp[0] = '\0';
+    if (!f->named && linkat(AT_FDCWD, f->unnamed, AT_FDCWD, f->temp, AT_SYMLINK_FOLLOW))
+        return -errno;
+    f->named = true;
+    if (rename(f->temp, f->path))
+        return -errno;
+    f->named = false;
     int dir = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir >= 0) { /* one that cannot be read cannot be synced either */
         fsync(dir);
@@ -120,6 +146,7 @@ void outfile_abandon(struct outfile *f)
         return;
     close(f->fd);
     f->fd = -1;
-    if (f->temp[0])
+    if (f->named)
         unlink(f->temp);
+    f->named = false;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/outfile.h"
@@ -317,10 +318,42 @@ START_TEST(outfile_abandoned_leaves_no_trace)
     struct outfile f;
     struct err err = {{0}};
     ck_assert_int_eq(outfile_open(&f, "-result", in_dir("r"), &err), 0);
-    ck_assert_uint_eq(count_files(), 1);
     outfile_abandon(&f);
     outfile_abandon(&f);
     ck_assert_uint_eq(count_files(), 0);
+}
+END_TEST
+
+START_TEST(outfile_of_a_process_that_was_killed_leaves_no_trace)
+{
+    struct outfile f;
+    struct err err = {{0}};
+    int fd = open(dir, O_TMPFILE | O_WRONLY, 0600);
+    if (fd < 0)
+        return; /* no files without a name on this file system */
+    close(fd);
+    pid_t pid = fork();
+    if (!pid)
+        _exit(outfile_open(&f, "-result", in_dir("r"), &err) != 0);
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert_uint_eq(count_files(), 0);
+}
+END_TEST
+
+START_TEST(outfile_without_unnamed_files_is_written_all_the_same)
+{
+    struct outfile f;
+    struct err err = {{0}};
+    char taken[300];
+    snprintf(taken, sizeof taken, "%s.%d", in_dir("r"), getpid()); /* the name that it would get */
+    ck_assert_int_eq(close(open(taken, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    ck_assert_int_eq(outfile_open(&f, "-result", in_dir("r"), &err), 0);
+    ck_assert_uint_eq(count_files(), 2);
+    ck_assert_int_eq(outfile_commit(&f, "x", 1), 0);
+    check_content(in_dir("r"), "x");
+    ck_assert_uint_eq(count_files(), 2);
 }
 END_TEST
 
@@ -378,6 +411,8 @@ int main(void)
     tcase_add_test(tc, junit_escapes_what_the_guest_wrote);
     tcase_add_test(tc, outfile_is_the_old_one_until_it_is_the_new_one);
     tcase_add_test(tc, outfile_abandoned_leaves_no_trace);
+    tcase_add_test(tc, outfile_of_a_process_that_was_killed_leaves_no_trace);
+    tcase_add_test(tc, outfile_without_unnamed_files_is_written_all_the_same);
     tcase_add_test(tc, outfile_errors_come_early);
     tcase_add_test(tc, outfile_keeps_symbolic_links_and_devices);
     suite_add_tcase(s, tc);
