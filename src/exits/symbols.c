@@ -154,10 +154,11 @@ int symbols_read(struct symbols *s, const char *path, struct err *err)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return err_set_errno(err, errno, "-symbols: open '%s'", path);
-    struct stat st;
+    struct stat st = {0};
     if (fstat(fd, &st) || !S_ISREG(st.st_mode)) { /* one that never ends, or a pipe nobody writes to */
         close(fd);
-        return err_set(err, EINVAL, "-symbols: '%s' is not a regular file: give a vmlinux or a System.map", path);
+        return S_ISDIR(st.st_mode) ? err_set_errno(err, EISDIR, "-symbols: read '%s'", path)
+                                   : err_set(err, EINVAL, "-symbols: '%s' is not a regular file: give a vmlinux or a System.map", path);
     }
     elf_version(EV_CURRENT);
     Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
