@@ -62,7 +62,7 @@ static const struct opt_row rows[] = {
      .offset = FIELD(modules),
      .help = "Where the kernel's modules are: what /lib/modules/RELEASE is, or a directory that "
              "holds RELEASE or lib/modules/RELEASE. Without it they are looked for in modules and "
-             "lib/modules beside the kernel file and beside its directory, and in /lib/modules."},
+             "lib/modules beside the kernel file (or what it is a link to) and beside its directory, and in /lib/modules."},
     {.name = "append", .metavar = "TEXT", .group = GROUP_BOOT, .kind = OPT_TEXT,
      .offset = FIELD(append),
      .help = "The kernel's command line. Without this option it is console=ttyS0. Where there are "
