@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // See outfile.h. Rename is atomic; the file is on the disk before its name is, and then the
-// directory. Where the file system can, the file has no name at all until then, so that not even a
-// process that is killed leaves one behind.
+// directory.
 #include "base/outfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,40 +39,40 @@ static int open_in_place(struct outfile *f, const char *option, const char *path
     return 0;
 }
 
-/* -errno; EOPNOTSUPP: not on this file system. */
-static int open_nameless(struct outfile *f)
+/* A file without a name gets one when it is complete. False: there are none here, or /proc is
+ * missing. */
+static bool open_unnamed(struct outfile *f)
 {
-    uint32_t word = 0;
-    size_t len = strlen(f->temp) - strlen("XXXXXX");
+    struct stat st;
+    int n = snprintf(f->temp, sizeof f->temp, "%s.%d", f->path, getpid());
+    if (n >= (int)sizeof f->temp || !lstat(f->temp, &st) || errno != ENOENT)
+        return false;
     f->fd = open(f->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
     if (f->fd < 0)
-        return errno == EISDIR ? -EOPNOTSUPP : -errno; /* a kernel that does not know the flag */
-    getrandom(&word, sizeof word, 0);
-    snprintf(f->temp + len, sizeof f->temp - len, "%06x", word & 0xffffff);
-    f->nameless = true;
-    return 0;
-}
-
-static int open_named(struct outfile *f)
-{
-    mode_t mask = umask(0);
-    umask(mask);
-    f->fd = mkostemp(f->temp, O_CLOEXEC);
-    if (f->fd < 0)
-        return -errno;
-    fchmod(f->fd, 0666 & ~mask);
-    return 0;
+        return false;
+    snprintf(f->unnamed, sizeof f->unnamed, "/proc/self/fd/%d", f->fd);
+    if (!access(f->unnamed, F_OK))
+        return true;
+    close(f->fd);
+    f->fd = -1;
+    return false;
 }
 
 static int open_temp(struct outfile *f, const char *option, struct err *err)
 {
+    if (open_unnamed(f))
+        return 0;
     int n = snprintf(f->temp, sizeof f->temp, "%s.XXXXXX", f->path);
     if (n >= (int)sizeof f->temp)
         return too_long(option, err);
-    int rc = open_nameless(f);
-    if (rc == -EOPNOTSUPP)
-        rc = open_named(f);
-    return rc ? err_set_errno(err, -rc, "%s: create a file beside '%s'", option, f->path) : 0;
+    mode_t mask = umask(0);
+    umask(mask);
+    f->fd = mkostemp(f->temp, O_CLOEXEC);
+    if (f->fd < 0)
+        return err_set_errno(err, errno, "%s: create a file beside '%s'", option, f->path);
+    f->named = true;
+    fchmod(f->fd, 0666 & ~mask);
+    return 0;
 }
 
 /* /dev/stdout may be a regular file, which others write to as well. */
@@ -117,33 +114,16 @@ static int write_all(int fd, const char *text, size_t len)
     return 0;
 }
 
-/* Its temporary name. By the descriptor's own name, as AT_EMPTY_PATH wants a privilege. */
-static int give_name(struct outfile *f)
-{
-    char self[] = "/proc/self/fd/##########";
-    char *p = self + strlen("/proc/self/fd/"), digits[10];
-    unsigned n = 0;
-    for (int fd = f->fd; fd || !n; fd /= 10)
-        digits[n++] = (char)('0' + fd % 10);
-    while (n)
-        *p++ = digits[--n];
-    *p = '\0';
-    if (linkat(AT_FDCWD, self, AT_FDCWD, f->temp, AT_SYMLINK_FOLLOW))
-        return -errno;
-    f->nameless = false;
-    return 0;
-}
-
 static int move_in_place(struct outfile *f)
 {
     if (fsync(f->fd))
         return -errno;
-    int rc = f->nameless ? give_name(f) : 0;
-    if (rc)
-        return rc;
+    if (!f->named && linkat(AT_FDCWD, f->unnamed, AT_FDCWD, f->temp, AT_SYMLINK_FOLLOW))
+        return -errno;
+    f->named = true;
     if (rename(f->temp, f->path))
         return -errno;
-    f->temp[0] = '\0';
+    f->named = false;
     int dir = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir >= 0) { /* one that cannot be read cannot be synced either */
         fsync(dir);
@@ -167,6 +147,7 @@ void outfile_abandon(struct outfile *f)
         return;
     close(f->fd);
     f->fd = -1;
-    if (f->temp[0] && !f->nameless)
+    if (f->named)
         unlink(f->temp);
+    f->named = false;
 }

@@ -3,6 +3,8 @@
 // A file that is complete or not there: opened early, so that errors show before there is anything
 // to lose, written at the end beside its place and moved there. What is no regular file (a pipe,
 // /dev/stdout) is written as it is.
+// Where the file system has files without a name (O_TMPFILE), a process that is killed leaves
+// nothing behind.
 #pragma once
 
 #include <limits.h>
@@ -12,9 +14,9 @@
 #include "err.h"
 
 struct outfile {
-    int fd; /* -1: none */
-    bool in_place;
-    bool nameless; /* not even `temp` */
+    int fd;               /* -1: none */
+    bool in_place, named; /* named: `temp` is there */
+    char unnamed[32];     /* where the file without a name is found */
     char path[PATH_MAX], temp[PATH_MAX], dir[PATH_MAX];
 };
 

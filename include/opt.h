@@ -60,6 +60,7 @@ struct opt_table {
     const char *const *groups; /* headings, NULL-terminated */
     const struct opt_row *rows;
     bool gnu; /* names are shown with two dashes, and --name=value is taken too */
+    const struct opt_choice *foreign; /* names that others have, and what to say to them; or NULL */
 };
 
 static inline const char *opt_dashes(const struct opt_table *table)
@@ -103,6 +104,9 @@ int opt_size(const char *what, const char *text, uint64_t unit, uint64_t *bytes,
 /* One field. `label` opens error messages ("-timeout", "-disk queues="). */
 int opt_assign(const struct opt_row *row, const char *label, void *target, const char *value,
                struct err *err);
+
+/* Is it one of the words that ask a command for help? */
+bool opt_asks_help(const char *word);
 
 /* The name a typing error most likely meant, or NULL. */
 const char *opt_nearest(const struct opt_row *rows, const char *word);

@@ -40,7 +40,7 @@ static const struct {
     {4, {0x28, 0xb5, 0x2f, 0xfd}, "a zstd file; unpack it with unzstd"},
     {3, {'B', 'Z', 'h'}, "a bzip2 file; unpack it with bunzip2"},
     {6, {'0', '7', '0', '7', '0', '1'}, "a cpio archive; give it with -initrd"},
-    {4, {'Q', 'F', 'I', 0xfb}, "a qcow2 disk image; give it with -drive"},
+    {4, {'Q', 'F', 'I', 0xfb}, "a qcow2 disk image; qemu-img convert -O raw makes one for -disk"},
 };
 
 static int unknown_format(const struct kernel_file *kernel, struct err *err)

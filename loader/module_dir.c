@@ -134,31 +134,51 @@ static int try_all(struct places *p, const char *base, const struct place *place
     return rc;
 }
 
-int module_dir_find(struct module_dir *dir, const char *given, const char *kernel,
-                    const char *release, char **tried, struct err *err)
+static int try_beside(struct places *p, const char *kernel)
 {
-    static const struct place in_given[] = {{"/lib/modules", true}, {"", true}, {"", false}};
     static const struct place beside[] = {
         {"/modules", true},        {"/modules", false},        {"/lib/modules", true},
         {"/../lib/modules", true}, {"/../usr/lib/modules", true},
     };
+    const char *slash = strrchr(kernel, '/');
+    char *base = slash ? strndup(kernel, (size_t)(slash - kernel)) : strdup(".");
+    if (!base)
+        return err_set_errno(p->err, ENOMEM, "look for kernel modules");
+    int rc = try_all(p, base, beside, ARRAY_LEN(beside));
+    /* Some distributions put the kernel itself there. */
+    const char *last = strrchr(base, '/');
+    if (rc == -ENOENT && last && !strcmp(last + 1, p->release))
+        rc = try_place(p, base, "", false);
+    free(base);
+    return rc;
+}
+
+/* Beside the kernel, and where it is a symbolic link, beside what that leads to. */
+static int try_kernel(struct places *p, const char *kernel)
+{
+    struct stat st;
+    int rc = try_beside(p, kernel);
+    char *target =
+        rc == -ENOENT && !lstat(kernel, &st) && S_ISLNK(st.st_mode) ? realpath(kernel, NULL) : NULL;
+    if (target)
+        rc = try_beside(p, target);
+    free(target);
+    return rc;
+}
+
+int module_dir_find(struct module_dir *dir, const char *given, const char *kernel,
+                    const char *release, char **tried, struct err *err)
+{
+    static const struct place in_given[] = {{"/lib/modules", true}, {"", true}, {"", false}};
     static const struct place system[] = {{"/lib/modules", true}, {"/usr/lib/modules", true}};
     struct places p = {.release = release, .dir = dir, .err = err};
     int rc;
     if (given) {
         rc = try_all(&p, given, in_given, ARRAY_LEN(in_given));
     } else {
-        const char *slash = strrchr(kernel, '/');
-        char *base = slash ? strndup(kernel, (size_t)(slash - kernel)) : strdup(".");
-        rc = base ? try_all(&p, base, beside, ARRAY_LEN(beside))
-                  : err_set_errno(err, ENOMEM, "look for kernel modules");
-        /* Some distributions put the kernel itself there. */
-        const char *last = base ? strrchr(base, '/') : NULL;
-        if (rc == -ENOENT && last && !strcmp(last + 1, release))
-            rc = try_place(&p, base, "", false);
+        rc = try_kernel(&p, kernel);
         if (rc == -ENOENT)
             rc = try_all(&p, "", system, ARRAY_LEN(system));
-        free(base);
     }
     *tried = p.tried;
     return rc;

@@ -91,6 +91,8 @@ int main(int argc, char **argv)
     if (argc > 1 && (!strcmp(argv[1], "run") || !strcmp(argv[1], "shell")))
         return close_output(run_command(argc - 1, argv + 1));
     int status = config_parse(&cfg, argc, argv, &outcome, &err);
+    if (!status && outcome == CONFIG_RUN)
+        status = config_check_files(&cfg, &err);
     if (status)
         return complain(&err, status == -EINVAL ? EXIT_USAGE : EXIT_HOST_ERROR);
     if (outcome == CONFIG_RUN) {

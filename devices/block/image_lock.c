@@ -113,8 +113,9 @@ static int find_holder(int fd)
 static int busy(int fd, const char *path, bool writable, struct err *err)
 {
     int pid = find_holder(fd);
-    const char *advice = writable ? "stop it, or use snapshot=on if it only reads"
-                                  : "stop it, or give each its own copy";
+    const char *advice =
+        writable ? "stop it; if it only reads (ro, snapshot), read here too; else give each a copy"
+                 : "stop it, or give each its own copy";
     if (pid == getpid())
         return err_set(err, EBUSY, "disk '%s' is given twice, and not read-only both times", path);
     if (pid)

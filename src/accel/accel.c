@@ -24,7 +24,8 @@ const struct accel_ops *accel_find(const char *name, struct err *err)
         size_t n = strlen(known);
         snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*ops)->name);
     }
-    err_set(err, EINVAL, "-accel: unknown engine '%s'; this build has: auto, %s", name, known);
+    err_set(err, EINVAL, "-accel: unknown engine '%s'; this build has: auto, %s%s", name, known,
+            strcmp(name, "tcg") ? "" : "; tcg is QEMU's, interp emulates here");
     return NULL;
 }
 

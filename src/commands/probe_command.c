@@ -124,6 +124,12 @@ int probe_command(int argc, char **argv)
 {
     struct row rows[MAX_ENGINES];
     bool json = argc == 2 && (!strcmp(argv[1], "--json") || !strcmp(argv[1], "-json"));
+    if (argc == 2 && opt_asks_help(argv[1])) {
+        puts("Usage: minivmm probe [--json]\n"
+             "Runs tiny guests on each engine and tells which of them work right and fast on this "
+             "host.");
+        return EXIT_OK;
+    }
     if (argc > 2 || (argc == 2 && !json)) {
         log_error("probe: unknown argument '%s' (known: --json)", OPT_QUOTE(argv[argc - 1]));
         return EXIT_USAGE;

@@ -66,7 +66,8 @@ static const struct opt_row rows[] = {
      .offset = FIELD(modules),
      .help = "Where the kernel's modules are: what /lib/modules/RELEASE is, or a directory that "
              "holds RELEASE or lib/modules/RELEASE. Without it they are looked for in modules and "
-             "lib/modules beside the kernel file and beside its directory, and in /lib/modules."},
+             "lib/modules beside the kernel file (or what it is a link to) and beside its "
+             "directory, and in /lib/modules."},
     {.name = "append", .metavar = "TEXT", .group = GROUP_BOOT, .kind = OPT_TEXT,
      .offset = FIELD(append),
      .help = "The kernel's command line. Without this option it is console=ttyS0. Where there are "
@@ -127,7 +128,6 @@ static const struct opt_row rows[] = {
      .parse = config_add_share, .keys = share_keys,
      .help = "A host directory for the guest, by virtio-fs; may be repeated. There: mount -t "
              "virtiofs share /mnt."},
-    {.name = "virtfs", .metavar = "TEXT", .kind = OPT_CALL, .parse = config_refuse_virtfs},
 
     {.name = "vsock", .metavar = "PATH[,KEY=VALUE]...", .group = GROUP_DISKS, .kind = OPT_CALL,
      .parse = config_set_vsock, .keys = vsock_keys,
@@ -161,7 +161,10 @@ static const struct opt_row rows[] = {
      .help = "Something that a port can be connected to: -device virtconsole,chardev=ID, -device "
              "virtserialport,chardev=ID, -serial chardev:ID."},
     {.name = "nographic", .group = GROUP_CONSOLE, .kind = OPT_ACCEPTED,
-     .help = "Accepted and always so: there is no display."},
+     .help = "Accepted and always so: there is no display. The same are -display none and -vga "
+             "none."},
+    {.name = "display", .metavar = "none", .kind = OPT_CALL, .parse = config_accept_no_display},
+    {.name = "vga", .metavar = "none", .kind = OPT_CALL, .parse = config_accept_no_display},
 
     {.name = "qmp", .metavar = "unix:PATH|none", .group = GROUP_CONTROL, .kind = OPT_CALL,
      .parse = config_add_qmp,
@@ -182,7 +185,6 @@ static const struct opt_row rows[] = {
     {.name = "watchdog-action", .group = GROUP_RUN, .kind = OPT_CHOICE,
      .choices = config_watchdog_actions, .offset = FIELD(watchdog_action),
      .help = "The same as -action watchdog=."},
-    {.name = "no-shutdown", .kind = OPT_CALL, .parse = config_refuse_no_shutdown},
     {.name = "timeout", .metavar = "SECONDS", .group = GROUP_RUN, .kind = OPT_NUMBER,
      .max = UINT32_MAX, .offset = FIELD(timeout_s),
      .help = "End with status 124 after so long (default 0: never)."},
@@ -237,12 +239,14 @@ static const struct opt_row rows[] = {
     {.name = "qmp-table", .metavar = "man", .kind = OPT_CALL, .parse = config_print_qmp_table},
     {0},
 };
-static const struct opt_table table = {.groups = groups, .rows = rows};
+static const struct opt_table table = {.groups = groups, .rows = rows, .foreign = config_foreign};
 
 static int print_help(void *target, const char *value, struct err *err)
 {
     (void)target, (void)value, (void)err;
     printf("Usage: minivmm -kernel FILE [OPTION]...\n"
+           "       minivmm run [OPTION]... -- COMMAND [ARGUMENT]...\n"
+           "       minivmm shell [OPTION]... [-- COMMAND [ARGUMENT]...]\n"
            "       minivmm probe [--json]\n"
            "       minivmm ctl PATH COMMAND [KEY=VALUE]...\n"
            "Boots a kernel in a virtual machine, with its console on this terminal.\n\n");

@@ -287,8 +287,10 @@ static int unknown_device(const char *value, struct err *err)
     size_t n = 0;
     for (const struct opt_keys *const *k = device_keys; *k && n < sizeof known; k++)
         n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", n ? ", " : "", (*k)->what);
-    return err_set(err, EINVAL, "-device: unknown device '%s' (known: %s)",
-                   OPT_QUOTE(value), known);
+    struct opt_quoted name;
+    opt_quote(&name, value);
+    name.text[strcspn(name.text, ",")] = '\0';
+    return err_set(err, EINVAL, "-device: unknown device '%s' (known: %s)", name.text, known);
 }
 
 int config_add_device(void *target, const char *value, struct err *err)

@@ -87,7 +87,6 @@ int config_resolve_console(struct cmdline *cl, struct err *err);
 /* config_share.c: -share */
 extern const struct opt_keys *const share_keys[];
 int config_add_share(void *target, const char *value, struct err *err);
-int config_refuse_virtfs(void *target, const char *value, struct err *err);
 /* Fill the defaults of shares. cfg.smp and disks are known. */
 int config_resolve_shares(struct cmdline *cl, struct err *err);
 
@@ -115,7 +114,11 @@ int config_add_i6300esb(struct cmdline *cl, const char *words, struct err *err);
 int config_set_action(void *target, const char *value, struct err *err);
 extern const struct opt_keys *const junit_keys[];
 int config_set_junit(void *target, const char *value, struct err *err);
-int config_refuse_no_shutdown(void *target, const char *value, struct err *err);
+/* -display, -vga: there is none */
+int config_accept_no_display(void *target, const char *value, struct err *err);
+
+/* config_foreign.c: QEMU's options that are not here, and what to say to them */
+extern const struct opt_choice config_foreign[];
 
 /* config_vsock.c: -vsock */
 extern const struct opt_keys *const vsock_keys[];

@@ -76,14 +76,6 @@ int config_add_share(void *target, const char *value, struct err *err)
     return 0;
 }
 
-int config_refuse_virtfs(void *target, const char *value, struct err *err)
-{
-    (void)target, (void)value;
-    return err_set(err, EINVAL,
-                   "-virtfs: there is no 9p; use -share DIR[,tag=T][,ro], and in the guest mount "
-                   "-t virtiofs T /mnt");
-}
-
 static int default_tag(struct config *cfg, struct share_config *s, struct err *err)
 {
     char tag[16] = "share";

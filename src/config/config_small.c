@@ -238,9 +238,12 @@ int config_set_junit(void *target, const char *value, struct err *err)
     return opt_parse_keys(&junit, cl, value, &cl->cfg.pool, err);
 }
 
-int config_refuse_no_shutdown(void *target, const char *value, struct err *err)
+int config_accept_no_display(void *target, const char *value, struct err *err)
 {
-    (void)target, (void)value;
-    return err_set(err, EINVAL, "-no-shutdown: a guest that powered off is gone, as there is no "
-                                "monitor that could look at it; leave the option out");
+    (void)target;
+    if (!strcmp(value, "none"))
+        return 0;
+    return err_set(err, EINVAL, "there is no display, so none is all that -display and -vga take, "
+                                "not '%s'",
+                   OPT_QUOTE(value));
 }

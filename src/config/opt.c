@@ -56,11 +56,18 @@ static unsigned edit_distance(const char *a, size_t alen, const char *b, size_t 
     return d[alen][blen];
 }
 
+bool opt_asks_help(const char *word)
+{
+    return !strcmp(word, "-h") || !strcmp(word, "-help") || !strcmp(word, "--help") ||
+           !strcmp(word, "help");
+}
+
 const char *opt_nearest(const struct opt_row *rows, const char *word)
 {
     size_t len = strlen(word);
     const char *nearest = NULL;
-    unsigned best = 3; /* more than two errors is another word */
+    unsigned best =
+        len < 5 ? 2 : 3; /* more than two errors, in a short word one, is another word */
     for (; rows->name; rows++) {
         unsigned d = edit_distance(word, len, rows->name, strlen(rows->name));
         if (len >= 3 && !strncmp(rows->name, word, len))
@@ -77,6 +84,10 @@ static int unknown_option(const struct opt_table *table, const char *arg, const 
                           struct err *err)
 {
     size_t len = strcspn(name, "=");
+    for (const struct opt_choice *f = table->foreign; f && f->name; f++) {
+        if (!strcmp(f->name, name))
+            return err_set(err, EINVAL, "-%s: %s", f->name, f->help);
+    }
     if (name[len] && find_row(table->rows, name, len) && table->gnu)
         return err_set(err, EINVAL, "%s%.*s takes no value, but '%s' was given", opt_dashes(table),
                        (int)len, name, OPT_QUOTE(arg));
@@ -97,9 +108,10 @@ int opt_parse(const struct opt_table *table, void *target, int argc, char **argv
         const char *arg = argv[i];
         const char *name = arg + (arg[0] == '-') + (arg[0] == '-' && arg[1] == '-');
         if (name == arg || !*name)
-            return err_set(err, EINVAL,
-                           "'%s' is not an option: a kernel is -kernel FILE, a disk -disk FILE",
-                           OPT_QUOTE(arg));
+            return err_set(
+                err, EINVAL,
+                "'%s' is not an option: a kernel is -kernel FILE, a disk -disk FILE (-h lists all)",
+                OPT_QUOTE(arg));
         size_t len = strcspn(name, "=");
         const struct opt_row *row = find_row(table->rows, name, len);
         if (!row || (name[len] && !may_be_joined(table, row)))

@@ -3,12 +3,14 @@
 // See symbols.h. libelf reads ELF; a file that is none is taken for text.
 #include "src/exits/symbols.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -133,7 +135,12 @@ static int read_text(struct symbols *s, int fd)
         return -errno;
     rewind(f);
     errno = 0;
-    for (bool begins = true; !rc && fgets(line, sizeof line, f); begins = strchr(line, '\n')) {
+    int first =
+        getc(f); /* of an address; else this is no such list, whatever further on looks like one */
+    bool is_list = isxdigit(first);
+    ungetc(first, f);
+    for (bool begins = true; is_list && !rc && fgets(line, sizeof line, f);
+         begins = strchr(line, '\n')) {
         if (begins) /* the rest of a line that is too long is none */
             rc = read_line(s, line);
     }
@@ -146,9 +153,19 @@ static int read_text(struct symbols *s, int fd)
 int symbols_read(struct symbols *s, const char *path, struct err *err)
 {
     *s = (struct symbols){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return err_set_errno(err, errno, "-symbols: open '%s'", path);
+    struct stat st = {0};
+    if (fstat(fd, &st) ||
+        !S_ISREG(st.st_mode)) { /* one that never ends, or a pipe nobody writes to */
+        close(fd);
+        return S_ISDIR(st.st_mode)
+                   ? err_set_errno(err, EISDIR, "-symbols: read '%s'", path)
+                   : err_set(err, EINVAL,
+                             "-symbols: '%s' is not a regular file: give a vmlinux or a System.map",
+                             path);
+    }
     elf_version(EV_CURRENT);
     Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
     bool is_elf = elf && elf_kind(elf) == ELF_K_ELF;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "loader/cmdline.h"
@@ -27,7 +28,7 @@ struct root_search {
     bool share;           /* it is one of our shares */
     bool on_disk;         /* it is on one of our disks */
     bool read_only;       /* which is */
-    bool unread;          /* a disk did not open: the run will end with that */
+    bool unread;          /* a disk that is none: the run will end with that */
     struct disk_fs fs;    /* type NULL: not known */
 };
 
@@ -45,13 +46,18 @@ static bool read_disk(void *opaque, uint64_t offset, void *buf, size_t len)
     return n >= 0 && (size_t)n == len;
 }
 
-/* A disk that does not open is told of by the block layer, later and better. */
+/* A disk that does not open, or holds nothing, is told of by the block layer, later and better. */
 static bool open_disk(const struct disk_config *cfg, struct open_disk *disk)
 {
     disk->fd = open(cfg->block.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    off_t size = disk->fd < 0 ? -1 : lseek(disk->fd, 0, SEEK_END);
+    struct stat st;
+    bool is_disk =
+        disk->fd >= 0 && !fstat(disk->fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+    off_t size = is_disk ? lseek(disk->fd, 0, SEEK_END) : -1;
     disk->source = (struct disk_source){read_disk, disk, size < 0 ? 0 : (uint64_t)size};
-    return disk->fd >= 0;
+    if (size <= 0 && disk->fd >= 0)
+        close(disk->fd);
+    return size > 0;
 }
 
 /* The letter the guest will give it: it finds those on PCI first. */
@@ -252,7 +258,7 @@ static int prepare(struct auto_boot *ab, struct root_search *search, const char 
                              err);
     if (!rc && (set->count || root_needs_init(search->name)))
         rc = make_initramfs(ab, set, err);
-    if (!rc && ab->initramfs.len && !search->name[0] && !search->unread)
+    if (!rc && ab->initramfs.len && !search->name[0])
         log_warn("no root file system was found on the disks: name one with root= in -append");
     if (!rc)
         rc = set_cmdline(ab, search, err);
@@ -276,8 +282,9 @@ int auto_boot_prepare(struct auto_boot *ab, const struct config *cfg, struct err
     if (!cfg->ndisks && !search.share)
         return 0;
     int rc = search.share ? 0 : find_root(&search, err);
-    if (!rc)
-        rc = check_container(&search, err);
+    if (rc || search.unread)
+        return rc;
+    rc = check_container(&search, err);
     return rc ? rc : prepare(ab, &search, release, err);
 }
 

@@ -12,3 +12,8 @@ echo text | gzip -n >kernel.gz
 t -kernel kernel.gz
 mkfifo fifo
 t -kernel fifo
+printf 'QFI\xfb' >image.qcow2
+head -c 4096 /dev/zero >>image.qcow2
+t -kernel image.qcow2
+cp /proc/self/exe program # bash, or whatever runs this
+t -kernel program

@@ -191,6 +191,7 @@ START_TEST(spoiled_elf64_files_are_refused_with_a_reason)
         {"phentsize 32", 0, {{ELF64_EHDR(e_phentsize), 2, 32}}, ENOEXEC, "headers of 32 bytes"},
         {"phoff at end", 0, {{ELF64_EHDR(e_phoff), 8, 0x6000}}, ENOEXEC, "truncated ELF"},
         {"phoff wraps", 0, {{ELF64_EHDR(e_phoff), 8, ~0ull}}, ENOEXEC, "truncated ELF"},
+        {"a program", 0, {{PH(2, p_type), 4, PT_INTERP}}, ENOEXEC, "a program for an operating system"},
         {"only a note",
          0,
          {{PH(0, p_type), 4, PT_NULL}, {PH(1, p_type), 4, PT_NULL}},

@@ -283,6 +283,24 @@ START_TEST(directory_is_found_beside_the_kernel)
 }
 END_TEST
 
+START_TEST(directory_is_found_beside_what_a_link_to_the_kernel_leads_to)
+{
+    char kernel[128], link[128], *tried = NULL;
+    make_folder("here");
+    make_folder("here/deep");
+    make_folder("boot");
+    make_folder("boot/modules");
+    put("boot/vmlinuz", "");
+    put("boot/modules/modules.dep", "");
+    snprintf(kernel, sizeof kernel, "%s/boot/vmlinuz", top);
+    snprintf(link, sizeof link, "%s/here/deep/kernel", top);
+    ck_assert_int_eq(symlink(kernel, link), 0);
+    ck_assert_int_eq(module_dir_find(&dir, NULL, link, RELEASE, &tried, &err), 0);
+    ck_assert_ptr_nonnull(strstr(dir.path, "/boot/modules"));
+    free(tried);
+}
+END_TEST
+
 START_TEST(given_directory_may_be_three_things)
 {
     char path[128], *tried = NULL;
@@ -318,6 +336,7 @@ int main(void)
     tcase_add_test(tc, spoilt_section_headers_are_no_module);
     tcase_add_test(tc, folder_without_modules_is_none);
     tcase_add_test(tc, directory_is_found_beside_the_kernel);
+    tcase_add_test(tc, directory_is_found_beside_what_a_link_to_the_kernel_leads_to);
     tcase_add_test(tc, given_directory_may_be_three_things);
     suite_add_tcase(suite, tc);
     return suite_run(suite);

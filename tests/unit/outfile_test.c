@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/outfile.h"
@@ -81,7 +82,7 @@ END_TEST
 START_TEST(one_that_is_open_has_no_name_that_a_dead_process_could_leave)
 {
     ck_assert_int_eq(outfile_open(&f, "-x", path, &err), 0);
-    if (f.nameless)
+    if (!f.named)
         ck_assert_uint_eq(entries(), 0);
     outfile_abandon(&f);
     outfile_abandon(&f);
@@ -114,11 +115,42 @@ END_TEST
 START_TEST(a_directory_that_has_gone_is_an_error_at_the_end)
 {
     ck_assert_int_eq(outfile_open(&f, "-x", path, &err), 0);
-    if (!f.nameless)
+    if (f.named)
         return; /* the named file kept the directory */
     ck_assert_int_eq(rmdir(dir), 0);
     ck_assert_int_lt(outfile_commit(&f, "x", 1), 0);
     ck_assert_int_eq(mkdir(dir, 0700), 0);
+}
+END_TEST
+
+START_TEST(a_process_that_was_killed_leaves_no_trace)
+{
+    ck_assert_int_eq(outfile_open(&f, "-x", path, &err), 0);
+    bool named = f.named;
+    outfile_abandon(&f);
+    if (named)
+        return; /* no files without a name on this file system */
+    pid_t pid = fork();
+    if (!pid)
+        _exit(outfile_open(&f, "-x", path, &err) != 0);
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert_uint_eq(entries(), 0);
+}
+END_TEST
+
+START_TEST(without_nameless_files_it_is_written_all_the_same)
+{
+    char name[32];
+    snprintf(name, sizeof name, "out.%d", getpid()); /* the name that it would get */
+    ck_assert_int_eq(close(open(in_dir(name), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    ck_assert_int_eq(outfile_open(&f, "-x", path, &err), 0);
+    ck_assert_uint_eq(entries(), 2);
+    ck_assert_int_eq(outfile_commit(&f, "x", 1), 0);
+    expect_text("x");
+    ck_assert_uint_eq(entries(), 2);
+    unlink(in_dir(name));
 }
 END_TEST
 
@@ -163,6 +195,8 @@ int main(void)
     tcase_add_test(tc, the_old_one_stays_until_the_new_one_is_complete);
     tcase_add_test(tc, its_mode_follows_the_mask);
     tcase_add_test(tc, a_directory_that_has_gone_is_an_error_at_the_end);
+    tcase_add_test(tc, a_process_that_was_killed_leaves_no_trace);
+    tcase_add_test(tc, without_nameless_files_it_is_written_all_the_same);
     tcase_add_test(tc, errors_come_early);
     tcase_add_test(tc, symbolic_links_and_devices_stay_what_they_are);
     return suite_run(s);
