@@ -4,8 +4,8 @@
 // them this kernel and CPU have is found out once by reading: the kernel's own list
 // (KVM_GET_MSR_INDEX_LIST) leaves out the MTRRs. One that is not there reads as 0. Setting stops at
 // the first register that is refused; that matters only where it does not hold the wanted value
-// already. Those that tell KVM to write to guest memory are set only when they are to be others than
-// they are, and never in lockstep: there the leader's stores are copied.
+// already. Those that tell KVM to write to guest memory are set only when they are to be others
+// than they are, and never in lockstep: there the leader's stores are copied.
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
