@@ -15,7 +15,7 @@ shift
 images=$top/build/guest-images
 export LC_ALL=C
 
-topics=(guest-pit_long@3 guest-apic_long@0 guest-rtc_long@0 guest-clock_real@4 guest-tsc_deadline_long@2 guest-smc_long@0 guest-smp_long@0
+topics=(guest-pit_long@3 guest-apic_long@0 guest-rtc_long@0 guest-kvmclock_long@2 guest-clock_real@4 guest-tsc_deadline_long@2 guest-smc_long@0 guest-smp_long@0
     guest-smp_restart@5 guest-smp_long@10 guest-blk_msix@0 seed pipe boot-1 boot-2)
 ((!$#)) || topics=("$@")
 
