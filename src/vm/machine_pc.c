@@ -293,8 +293,8 @@ static bool want_watchdog(const struct vm *vm)
 
 static int make_watchdog(struct vm *vm, struct err *err)
 {
-    const struct i6300esb_config cfg = {vm->pci, PCI_SLOT_WATCHDOG, &vm->clock, vm_watchdog_expired,
-                                        vm};
+    const struct i6300esb_config cfg = {vm->pci, PCI_SLOT_WATCHDOG, &vm->clock,
+                                        vm_watchdog_expired, vm};
     return own(vm, i6300esb_create(&cfg, err));
 }
 
