@@ -102,6 +102,13 @@ static int unknown_option(const struct opt_table *table, const char *arg, const 
     return err_set(err, EINVAL, "unknown option '%s' (minivmm -h lists them)", OPT_QUOTE(arg));
 }
 
+/* A value that was forgotten, or is an empty variable of the shell. */
+static bool is_option(const struct opt_table *table, const char *word)
+{
+    size_t dashes = strspn(word, "-");
+    return (dashes == 1 || dashes == 2) && find_row(table->rows, word + dashes, strlen(word + dashes));
+}
+
 int opt_parse(const struct opt_table *table, void *target, int argc, char **argv, struct err *err)
 {
     for (int i = 1; i < argc; i++) {
@@ -124,6 +131,9 @@ int opt_parse(const struct opt_table *table, void *target, int argc, char **argv
                 return err_set(err, EINVAL, "%s needs a value: %s %s", label, label,
                                opt_value_shape(row, shape, sizeof shape));
             value = argv[i];
+            if (row->kind != OPT_TEXT && is_option(table, value))
+                return err_set(err, EINVAL, "%s needs a value, and what follows is the option %s: %s %s", label, value,
+                               label, opt_value_shape(row, shape, sizeof shape));
         }
         int rc = opt_assign(row, label, target, value, err);
         if (rc)

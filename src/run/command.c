@@ -149,6 +149,8 @@ int run_command(int argc, char **argv)
         say_in_our_words(err.msg);
         status = RUN_STATUS_FAILED;
     }
+    if (!status && (run->out.lost || run->err.lost))
+        status = RUN_STATUS_LOST;
     err = (struct err){0};
     if (run->opt.json && run_write_result(run, status, &err)) {
         log_error("%s", err.msg);

@@ -22,6 +22,7 @@
 #define RUN_MAX_RW (CONFIG_MAX_SHARES - 1)
 #define RUN_MAX_ENV 64
 #define RUN_TAIL_BYTES 8192
+#define RUN_STATUS_LOST 1     /* instead of the command's 0: its output could not be written */
 #define RUN_STATUS_FAILED 125 /* the VMM failed before the command ran */
 #define RUN_STATUS_NOT_EXECUTABLE 126
 #define RUN_STATUS_NOT_FOUND 127
@@ -50,6 +51,7 @@ struct run_stream {
     struct fd_in in;
     struct fd_out out;
     bool closed;         /* nobody reads our output */
+    bool lost;           /* some of it could not be written */
     struct event closed_at;
     unsigned escapes;    /* shell: how many Ctrl-] came in a row */
     bool background;

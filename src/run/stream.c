@@ -84,8 +84,10 @@ static void on_ended(void *self)
 static bool on_failed(void *self, int errnum)
 {
     struct run_stream *s = self;
-    if (errnum != EPIPE)
+    if (errnum != EPIPE) {
+        s->lost = true;
         return false;
+    }
     if (!s->closed)
         event_post(&s->closed_at);
     s->closed = true;

@@ -22,6 +22,7 @@ t run --kernel kernel --cpus 0 -- true
 t run --kernel kernel --exits=report.txt -- true
 t run --kernel kernel --symbols kernel -- true
 t run --exits report.json
+t run --json r.json --exits=r.json -- true
 t run --root "$PWD/nowhere" -- true
 t run --root "$PWD/script" -- true
 t run --rw nowhere -- true

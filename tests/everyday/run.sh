@@ -259,6 +259,16 @@ reader_leaves() {
     is "$(cat "$work/err")" ''
 }
 
+# The command cannot know that its output is lost here, so the status tells.
+disk_full() {
+    local got
+    "$minivmm" run --accel "$engine" --memory 256M --timeout 60 --json "$work/result" -- echo lost </dev/null >/dev/full 2>"$work/err"
+    got=$?
+    is "$got" 1
+    grep -q '"command_status": 0' "$work/result" || wrong 'the command itself ended well'
+    complains 'No space left on device'
+}
+
 # PORT is set: a web server on 127.0.0.1.
 serve() {
     mkdir -p "$work/www"
@@ -299,6 +309,7 @@ topic run-memory too_much
 topic run-not-there not_there
 topic run-guest-dies guest_dies
 topic run-reader-leaves reader_leaves
+topic run-disk-full disk_full
 if busybox --list | grep -qx httpd && busybox --list | grep -qx wget; then
     topic run-net with_net
 else
