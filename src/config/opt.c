@@ -106,7 +106,8 @@ static int unknown_option(const struct opt_table *table, const char *arg, const 
 static bool is_option(const struct opt_table *table, const char *word)
 {
     size_t dashes = strspn(word, "-");
-    return (dashes == 1 || dashes == 2) && find_row(table->rows, word + dashes, strlen(word + dashes));
+    return (dashes == 1 || dashes == 2) &&
+           find_row(table->rows, word + dashes, strlen(word + dashes));
 }
 
 int opt_parse(const struct opt_table *table, void *target, int argc, char **argv, struct err *err)
@@ -132,8 +133,9 @@ int opt_parse(const struct opt_table *table, void *target, int argc, char **argv
                                opt_value_shape(row, shape, sizeof shape));
             value = argv[i];
             if (row->kind != OPT_TEXT && is_option(table, value))
-                return err_set(err, EINVAL, "%s needs a value, and what follows is the option %s: %s %s", label, value,
-                               label, opt_value_shape(row, shape, sizeof shape));
+                return err_set(err, EINVAL,
+                               "%s needs a value, and what follows is the option %s: %s %s", label,
+                               value, label, opt_value_shape(row, shape, sizeof shape));
         }
         int rc = opt_assign(row, label, target, value, err);
         if (rc)

@@ -172,7 +172,8 @@ int run_parse(struct run_options *opt, int argc, char **argv, struct err *err)
     if (rc)
         return rc;
     if (opt->json && opt->exits && !strcmp(opt->json, opt->exits))
-        return err_set(err, EINVAL, "--json and --exits: both would write '%s'", OPT_QUOTE(opt->json));
+        return err_set(err, EINVAL, "--json and --exits: both would write '%s'",
+                       OPT_QUOTE(opt->json));
     if (end < argc && strcmp(argv[end], "--"))
         return err_set(err, EINVAL, "%s: '%s' is not an option; a command stands behind --, as in "
                                     "minivmm %s -- %s",
