@@ -57,7 +57,7 @@ refused() {
 text() {
     run 33 few -exits
     says '^engine interp, 1 CPU: 40[12] exits in [0-9.]+ [mu]?s, of which minivmm worked on them ' '^pio +401 +[0-9.]+ [um]s$' \
-        '^pio +0x61 port61 +400 +[0-9.]+ [um]s +400 +0$' '^pio +0xf4 [a-z-]+ +1 +[0-9.]+ [nu]s +0 +1$' \
+        '^pio +0x61 port61 +400 +[0-9.]+ [um]s +400 +0$' '^pio +0xf4 [a-z-]+ +1 +[0-9.]+ [num]s +0 +1$' \
         '^ +400 +[0-9.]+ us +[0-9.]+ [num]s  read  port61 +0x7c06$' '^guest errors +0$'
     ! grep -q estimates said || echo 'all were looked at, but it speaks of estimates'
     awk '/^engine/ {all = $5} /^reason/ {inside = 1; next} /^$/ {inside = 0} inside {n += $2} END {if (n != all) print "reasons add up to " n ", not " all}' said
