@@ -3,7 +3,8 @@
 // A file that is complete or not there: opened early, so that errors show before there is anything
 // to lose, written at the end beside its place and moved there. What is no regular file (a pipe,
 // /dev/stdout) is written as it is.
-// Where the file system has files without a name (O_TMPFILE), a process that is killed leaves nothing behind.
+// Where the file system has files without a name (O_TMPFILE), a process that is killed leaves
+// nothing behind.
 #pragma once
 
 #include <limits.h>

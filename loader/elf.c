@@ -148,7 +148,9 @@ static int check_segments(const struct elf_input *input, struct elf_image *image
         const GElf_Phdr *ph = &image->phdrs[i];
         int ret = 0;
         if (ph->p_type == PT_INTERP) {
-            ret = err_set(err, ENOEXEC, "kernel '%s' is a program for an operating system (minivmm run -- runs one)",
+            ret = err_set(err, ENOEXEC,
+                          "kernel '%s' is a program for an operating system"
+                          " (minivmm run -- runs one)",
                           input->path);
         } else if (ph->p_type == PT_LOAD && ph->p_memsz) {
             loads++;
@@ -169,7 +171,8 @@ static int read_headers(const struct elf_input *input, Elf *elf, struct elf_imag
 {
     GElf_Ehdr ehdr;
     if (!elf || elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &ehdr))
-        return err_set(err, ENOEXEC, "kernel '%s': bad ELF header, or a truncated one", input->path);
+        return err_set(err, ENOEXEC, "kernel '%s': bad ELF header, or a truncated one",
+                       input->path);
     int ret = check_ehdr(input, &ehdr, err);
     if (ret < 0)
         return ret;
