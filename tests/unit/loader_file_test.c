@@ -69,7 +69,7 @@ START_TEST(files_of_no_known_format_are_named_so)
         {"\x28\xb5\x2f\xfd", "unzstd"},
         {"BZh9", "bunzip2"},
         {"070701", "-initrd"},
-        {"QFI\xfb", "-drive"},
+        {"QFI\xfb", "qemu-img convert"},
     };
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
         struct image img = {0};
