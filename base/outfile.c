@@ -39,8 +39,7 @@ static int open_in_place(struct outfile *f, const char *option, const char *path
     return 0;
 }
 
-/* A file without a name gets one when it is complete. False: there are none here, or /proc is
- * missing. */
+/* It gets a name when it is complete. False: no such files here, or /proc is missing. */
 static bool open_unnamed(struct outfile *f)
 {
     struct stat st;

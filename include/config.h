@@ -171,8 +171,7 @@ int config_parse(struct config *cfg, int argc, char **argv, enum config_outcome 
                  struct err *err);
 /* For code that runs a machine: one more port, PORT_NR_ANY for the first free number. -EINVAL. */
 int config_add_port(struct config *cfg, const struct port_config *port, struct err *err);
-/* Is a file that is written given for something else too? -EINVAL then. Looks at the files' names,
- * opens nothing. */
+/* Is a file that is written given for something else too? -EINVAL then. Opens nothing. */
 int config_check_files(const struct config *cfg, struct err *err);
 /* Does a port of the guest lead to standard input and output? */
 bool config_has_stdio(const struct config *cfg);

@@ -148,10 +148,10 @@ static int check_segments(const struct elf_input *input, struct elf_image *image
         const GElf_Phdr *ph = &image->phdrs[i];
         int ret = 0;
         if (ph->p_type == PT_INTERP) {
-            ret = err_set(
-                err, ENOEXEC,
-                "kernel '%s' is a program for an operating system (minivmm run -- runs one)",
-                input->path);
+            ret = err_set(err, ENOEXEC,
+                          "kernel '%s' is a program for an operating system"
+                          " (minivmm run -- runs one)",
+                          input->path);
         } else if (ph->p_type == PT_LOAD && ph->p_memsz) {
             loads++;
             ret = check_load(input, i, ph, err);

@@ -158,10 +158,10 @@ static int try_kernel(struct places *p, const char *kernel)
 {
     struct stat st;
     int rc = try_beside(p, kernel);
-    char *target =
-        rc == -ENOENT && !lstat(kernel, &st) && S_ISLNK(st.st_mode) ? realpath(kernel, NULL) : NULL;
-    if (target)
-        rc = try_beside(p, target);
+    if (rc != -ENOENT || lstat(kernel, &st) || !S_ISLNK(st.st_mode))
+        return rc;
+    char *target = realpath(kernel, NULL);
+    rc = target ? try_beside(p, target) : -ENOENT;
     free(target);
     return rc;
 }

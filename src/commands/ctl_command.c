@@ -186,9 +186,8 @@ int ctl_command(int argc, char **argv)
     struct err err = {{0}};
     if (argc == 2 && opt_asks_help(argv[1])) {
         puts("Usage: minivmm ctl PATH COMMAND [KEY=VALUE]...\n"
-             "Gives one command to the machine that listens on PATH (-qmp unix:PATH) and prints "
-             "what it returns.\n"
-             "minivmm-qmp(7) lists the commands; so does minivmm ctl PATH query-commands.");
+             "Gives one command to the machine that listens on PATH (-qmp unix:PATH) and prints\n"
+             "what it returns. minivmm-qmp(7) lists the commands; so does query-commands.");
         return EXIT_OK;
     }
     if (argc < 3) {

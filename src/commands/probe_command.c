@@ -126,8 +126,7 @@ int probe_command(int argc, char **argv)
     bool json = argc == 2 && (!strcmp(argv[1], "--json") || !strcmp(argv[1], "-json"));
     if (argc == 2 && opt_asks_help(argv[1])) {
         puts("Usage: minivmm probe [--json]\n"
-             "Runs tiny guests on each engine and tells which of them work right and fast on this "
-             "host.");
+             "Runs tiny guests on each engine and tells which work right and fast on this host.");
         return EXIT_OK;
     }
     if (argc > 2 || (argc == 2 && !json)) {

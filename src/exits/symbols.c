@@ -135,8 +135,7 @@ static int read_text(struct symbols *s, int fd)
         return -errno;
     rewind(f);
     errno = 0;
-    int first =
-        getc(f); /* of an address; else this is no such list, whatever further on looks like one */
+    int first = getc(f); /* of an address; else it is no list, whatever looks like one further on */
     bool is_list = isxdigit(first);
     ungetc(first, f);
     for (bool begins = true; is_list && !rc && fgets(line, sizeof line, f);
@@ -157,14 +156,13 @@ int symbols_read(struct symbols *s, const char *path, struct err *err)
     if (fd < 0)
         return err_set_errno(err, errno, "-symbols: open '%s'", path);
     struct stat st = {0};
-    if (fstat(fd, &st) ||
-        !S_ISREG(st.st_mode)) { /* one that never ends, or a pipe nobody writes to */
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) { /* /dev/zero never ends, nor may a pipe */
         close(fd);
-        return S_ISDIR(st.st_mode)
-                   ? err_set_errno(err, EISDIR, "-symbols: read '%s'", path)
-                   : err_set(err, EINVAL,
-                             "-symbols: '%s' is not a regular file: give a vmlinux or a System.map",
-                             path);
+        if (S_ISDIR(st.st_mode))
+            return err_set_errno(err, EISDIR, "-symbols: read '%s'", path);
+        return err_set(err, EINVAL,
+                       "-symbols: '%s' is not a regular file: give a vmlinux or a System.map",
+                       path);
     }
     elf_version(EV_CURRENT);
     Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);

@@ -51,8 +51,8 @@ static bool open_disk(const struct disk_config *cfg, struct open_disk *disk)
 {
     disk->fd = open(cfg->block.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
-    bool is_disk =
-        disk->fd >= 0 && !fstat(disk->fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+    bool is_disk = disk->fd >= 0 && !fstat(disk->fd, &st) &&
+                   (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
     off_t size = is_disk ? lseek(disk->fd, 0, SEEK_END) : -1;
     disk->source = (struct disk_source){read_disk, disk, size < 0 ? 0 : (uint64_t)size};
     if (size <= 0 && disk->fd >= 0)
