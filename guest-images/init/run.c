@@ -6,7 +6,7 @@
 //
 // Keys: arg, env (in order), cwd, rw (TAG:PATH, a directory that is written to for good), hostname,
 // tty (1: a terminal), rows, columns, net (1: there is a network interface, of minivmm -nic user).
-// Ports of /dev/vport0p: 1 standard input, 2 output (a terminal's both), 3 error, 4 control. Control
+// Ports of /dev/vportNp: 1 standard input, 2 output (a terminal's both), 3 error, 4 control. Control
 // lines to the host: "start", "exec ERRNO" (it could not be run), "fail TEXT", "exit STATUS OUT-BYTES
 // ERR-BYTES"; the host ends the machine when it has that many bytes. From the host: "eof BYTES"
 // (where standard input ends), "closed 1" or "closed 2" (nobody reads that output any more), "size
@@ -25,6 +25,7 @@
 #define PIECE 32768
 #define LAST_PIECES 64
 #define PORT_WAIT_MS 10000
+#define VIRTIO_DEVICES_MOST 32
 #define MAX_WORDS 16384
 #define NO_BYTES UINT64_MAX
 #define NO_FOLDER 100000 /* added to the errno where the working directory is the problem */
@@ -87,15 +88,27 @@ static _Noreturn void fail(const char *what, const char *object, long error)
 
 /* --- ports --- */
 
+/* The number in its name depends on what other virtio devices there are. */
+static long open_any(int number, int flags)
+{
+    char path[32], console[24], digits[24];
+    long rc = -ENOENT;
+    text_number(digits, (uint64_t)number);
+    for (unsigned i = 0; i < VIRTIO_DEVICES_MOST && rc == -ENOENT; i++) {
+        text_join(path, sizeof path, "/dev/vport", text_number(console, i), "p", digits, NULL);
+        rc = sys_open(path, flags);
+    }
+    return rc;
+}
+
 static void open_port(int number)
 {
     static const int flags[] = {0, O_RDONLY, O_WRONLY, O_WRONLY, O_RDWR};
-    char path[32], digits[24];
+    char digits[24];
     long rc = -ENOENT;
-    text_join(path, sizeof path, "/dev/vport0p", text_number(digits, (uint64_t)number), NULL);
     for (int ms = 0; ms < PORT_WAIT_MS; ms++) {
         if (rc < 0)
-            rc = sys_open(path, flags[number] | O_CLOEXEC | O_NONBLOCK);
+            rc = open_any(number, flags[number] | O_CLOEXEC | O_NONBLOCK);
         struct pollfd p = {.fd = (int)rc};
         /* POLLHUP: the host has not said yet that it is there */
         if (rc >= 0 && SYS3(poll, &p, 1, 0) >= 0 && !(p.revents & POLLHUP)) {
@@ -104,7 +117,8 @@ static void open_port(int number)
         }
         sleep_ms(1);
     }
-    give_up("port ", path, " does not come: is virtio_console in this kernel?", NULL);
+    give_up("port ", text_number(digits, (uint64_t)number),
+            " of the virtio console does not come: is virtio_console in this kernel?", NULL);
 }
 
 static void open_ports(void)
