@@ -292,7 +292,7 @@ const struct opt_keys config_virtconsole = {
     .what = "virtconsole", .rows = port_rows, .help = "A virtio terminal: /dev/hvc0 and so on."};
 const struct opt_keys config_virtserialport = {
     .what = "virtserialport", .rows = port_rows,
-    .help = "A virtio channel for bytes: /dev/virtio-ports/NAME, /dev/vport0pN."};
+    .help = "A virtio channel for bytes: /dev/virtio-ports/NAME, /dev/vport*pN."};
 
 static int add_serial_device(struct cmdline *cl, const struct opt_keys *keys, enum virtio_bus bus,
                              const char *words, struct err *err)
