@@ -72,7 +72,8 @@ void conn_free(struct conn *c)
     host_listen_again(v);
 }
 
-void conn_reset(struct conn *c)
+/* An RST follows. */
+static void conn_reset(struct conn *c)
 {
     close_host_end(c);
     c->state = CONN_DEAD;

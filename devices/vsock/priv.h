@@ -93,7 +93,6 @@ void mux_leave_line(struct conn *c);
 void conn_init(struct conn *c, struct vsock *v);
 int conn_attach(struct conn *c, int fd); /* watch it; closed on failure */
 void conn_free(struct conn *c);          /* no packet follows */
-void conn_reset(struct conn *c);         /* an RST follows */
 void conn_owe(struct conn *c, unsigned due);
 void conn_arm(struct conn *c);
 void conn_put(struct conn *c, const struct vsock_header *h, const struct iovec *iov);

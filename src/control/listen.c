@@ -8,7 +8,8 @@
 #include "src/control/server.h"
 #include "unix_socket.h"
 
-struct client *listener_place(struct listener *l)
+/* The next free place, or NULL. */
+static struct client *listener_place(struct listener *l)
 {
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         if (!l->clients[i].listener)

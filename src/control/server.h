@@ -69,5 +69,3 @@ void client_say(struct client *client, const char *text, size_t len);
 /* Send what the socket takes now. */
 void client_flush(struct client *client);
 
-/* The next free place, or NULL. */
-struct client *listener_place(struct listener *l);
