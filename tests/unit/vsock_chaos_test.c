@@ -11,14 +11,9 @@ static uint64_t x = 0x2545f4914f6cdd1dull;
 
 START_TEST(vsock_survives_a_hostile_driver)
 {
-    uint8_t script[600];
     x += (uint64_t)_i * 7919;
     vsock_chaos_init();
-    for (unsigned n = 0; n < 2000; n++) {
-        size_t size = 1 + random_next(&x) % sizeof script;
-        random_bytes(&x, script, size);
-        vsock_chaos_run(script, size);
-    }
+    random_scripts(&x, 2000, vsock_chaos_run);
     struct vsock_chaos_reach r = vsock_chaos_reach();
     /* The generator is worth its name only if all of it happened, often. */
     ck_assert_uint_gt(r.accepted, 500);
